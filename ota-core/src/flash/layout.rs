@@ -1,0 +1,183 @@
+//! Where the regions lie, and the checks made once, at open.
+
+use super::{Geometry, MAX_SLOTS, MAX_WRITE_SIZE, Region};
+
+/// A range of one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Which device: 0 for [`super::OneDevice`]; 0 or 1 for [`super::TwoDevices`].
+    pub device: u8,
+    /// First byte, as an address of the device's driver.
+    pub address: u32,
+    /// Length in bytes.
+    pub size: u32,
+}
+
+impl Extent {
+    /// `size` bytes from `address` on device 0.
+    pub const fn new(address: u32, size: u32) -> Self {
+        Self { device: 0, address, size }
+    }
+
+    /// The same range on another device.
+    pub const fn on(self, device: u8) -> Self {
+        Self { device, ..self }
+    }
+}
+
+/// One slot: room for an application and its descriptor (the last erase sector), and optionally for
+/// a data part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotLayout {
+    /// Application and, in its last erase sector, the descriptor.
+    pub app: Extent,
+    /// The data part.
+    pub data: Option<Extent>,
+}
+
+/// All regions of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout<'a> {
+    /// The boot record: at least two erase sectors.
+    pub record: Extent,
+    /// 2 to 8 slots, in the order of their numbers.
+    pub slots: &'a [SlotLayout],
+}
+
+/// Why a layout cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum LayoutError {
+    /// Not 2 to 8 slots.
+    SlotCount {
+        /// How many there are.
+        found: usize,
+    },
+    /// The write unit is not 1, 2, 4, 8, 16 or 32 bytes, or does not divide the erase unit.
+    WriteSize {
+        /// The region.
+        region: Region,
+        /// Its write unit in bytes.
+        found: u32,
+    },
+    /// Start or length of the region is not a multiple of its erase unit.
+    Unaligned {
+        /// The region.
+        region: Region,
+        /// Its erase unit in bytes.
+        sector_size: u32,
+    },
+    /// The region has fewer erase sectors than it needs (record and application: 2, data: 1).
+    TooSmall {
+        /// The region.
+        region: Region,
+        /// How many sectors it needs.
+        sectors_needed: u32,
+    },
+    /// The region ends behind its device, or names a device that is not there.
+    OutOfDevice {
+        /// The region.
+        region: Region,
+        /// The device's capacity in bytes; 0 if there is no such device.
+        capacity: u32,
+    },
+    /// Two regions share bytes.
+    Overlap {
+        /// One of them.
+        first: Region,
+        /// The other.
+        second: Region,
+    },
+}
+
+impl core::fmt::Display for LayoutError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::SlotCount { found } => write!(f, "{found} slots; give 2 to {MAX_SLOTS}"),
+            Self::WriteSize { region, found } => {
+                write!(f, "{region:?}: write unit of {found} bytes; 1, 2, 4, 8, 16 or 32 work")
+            }
+            Self::Unaligned { region, sector_size } => {
+                write!(f, "{region:?}: start and length must be multiples of {sector_size} bytes")
+            }
+            Self::TooSmall { region, sectors_needed } => {
+                write!(f, "{region:?}: needs at least {sectors_needed} erase sectors")
+            }
+            Self::OutOfDevice { region, capacity } => {
+                write!(f, "{region:?}: ends behind its device of {capacity} bytes")
+            }
+            Self::Overlap { first, second } => write!(f, "{first:?} and {second:?} overlap"),
+        }
+    }
+}
+
+impl core::error::Error for LayoutError {}
+
+impl Layout<'_> {
+    /// The extent of `region`, if there is one.
+    pub fn extent(&self, region: Region) -> Option<Extent> {
+        match region {
+            Region::Record => Some(self.record),
+            Region::App(slot) => self.slots.get(usize::from(slot)).map(|s| s.app),
+            Region::Data(slot) => self.slots.get(usize::from(slot)).and_then(|s| s.data),
+        }
+    }
+
+    /// Every region of the layout.
+    pub fn regions(&self) -> impl Iterator<Item = (Region, Extent)> + '_ {
+        let slots = (0u8..).zip(self.slots.iter()).flat_map(|(index, slot)| {
+            let app = Some((Region::App(index), slot.app));
+            let data = slot.data.map(|extent| (Region::Data(index), extent));
+            app.into_iter().chain(data)
+        });
+        core::iter::once((Region::Record, self.record)).chain(slots)
+    }
+
+    /// Checks everything once: count, units, alignment, room, bounds, overlap. `device` gives the
+    /// shape of each device, its `size` being the capacity.
+    pub(super) fn check(
+        &self,
+        device: impl Fn(u8) -> Option<Geometry>,
+    ) -> Result<(), LayoutError> {
+        if !(2..=MAX_SLOTS).contains(&self.slots.len()) {
+            return Err(LayoutError::SlotCount { found: self.slots.len() });
+        }
+        for (index, (region, extent)) in self.regions().enumerate() {
+            let Some(shape) = device(extent.device) else {
+                return Err(LayoutError::OutOfDevice { region, capacity: 0 });
+            };
+            check_region(region, extent, shape)?;
+            for (other, taken) in self.regions().take(index) {
+                let apart = taken.device != extent.device
+                    || taken.address.saturating_add(taken.size) <= extent.address
+                    || extent.address.saturating_add(extent.size) <= taken.address;
+                if !apart {
+                    return Err(LayoutError::Overlap { first: other, second: region });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_region(region: Region, extent: Extent, shape: Geometry) -> Result<(), LayoutError> {
+    let Geometry { size: capacity, sector_size, write_size, .. } = shape;
+    let unit_fits = write_size.is_power_of_two() && sector_size.is_multiple_of(write_size);
+    if !unit_fits || write_size as usize > MAX_WRITE_SIZE || sector_size < 128 {
+        return Err(LayoutError::WriteSize { region, found: write_size });
+    }
+    if !extent.address.is_multiple_of(sector_size) || !extent.size.is_multiple_of(sector_size) {
+        return Err(LayoutError::Unaligned { region, sector_size });
+    }
+    let sectors_needed = match region {
+        Region::Record | Region::App(_) => 2,
+        Region::Data(_) => 1,
+    };
+    if extent.size.checked_div(sector_size).unwrap_or(0) < sectors_needed {
+        return Err(LayoutError::TooSmall { region, sectors_needed });
+    }
+    match extent.address.checked_add(extent.size) {
+        Some(end) if end <= capacity => Ok(()),
+        _ => Err(LayoutError::OutOfDevice { region, capacity }),
+    }
+}
