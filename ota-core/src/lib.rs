@@ -26,7 +26,37 @@
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+pub mod boot;
+#[cfg(feature = "stage")]
+pub mod bundle;
+mod bytes;
 pub mod crc;
+pub mod descriptor;
 pub mod flash;
+#[cfg(feature = "stage")]
+pub mod json;
+#[cfg(feature = "stage")]
+mod machine;
+pub mod record;
+#[cfg(feature = "stage")]
+mod report;
+#[cfg(feature = "stage")]
+pub mod stage;
+#[cfg(feature = "stage")]
+pub mod state;
+#[cfg(feature = "stage")]
+mod updater;
+pub mod verify;
 
+pub use boot::{BootOptions, BootPlan, RecoverReason, boot};
 pub use flash::{FlashMap, FlashRead, Geometry, Region};
+#[cfg(feature = "stage")]
+pub use machine::{Config, MIN_BUFFER, OpenError};
+#[cfg(feature = "stage")]
+pub use report::{BootState, ImageInfo, Progress};
+#[cfg(feature = "stage")]
+pub use stage::{RawImage, StageError};
+#[cfg(feature = "stage")]
+pub use state::{BootStateChange, Refused};
+#[cfg(feature = "stage")]
+pub use updater::{ChangeError, JobState, Updater};

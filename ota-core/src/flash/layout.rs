@@ -135,10 +135,7 @@ impl Layout<'_> {
 
     /// Checks everything once: count, units, alignment, room, bounds, overlap. `device` gives the
     /// shape of each device, its `size` being the capacity.
-    pub(super) fn check(
-        &self,
-        device: impl Fn(u8) -> Option<Geometry>,
-    ) -> Result<(), LayoutError> {
+    pub(super) fn check(&self, device: impl Fn(u8) -> Option<Geometry>) -> Result<(), LayoutError> {
         if !(2..=MAX_SLOTS).contains(&self.slots.len()) {
             return Err(LayoutError::SlotCount { found: self.slots.len() });
         }

@@ -146,3 +146,32 @@ impl Op<'_> {
         }
     }
 }
+
+/// A change of flash that a state machine wants; the bytes lie in a buffer that it names elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Want {
+    Erase {
+        region: Region,
+        offset: u32,
+    },
+    /// Program a range of the buffer.
+    Program {
+        region: Region,
+        offset: u32,
+        start: usize,
+        len: usize,
+    },
+}
+
+impl Want {
+    /// The operation, with its bytes out of `buffer`.
+    pub(crate) fn op(self, buffer: &[u8]) -> Op<'_> {
+        match self {
+            Self::Erase { region, offset } => Op::Erase { region, offset },
+            Self::Program { region, offset, start, len } => {
+                let bytes = buffer.get(start..).map(|rest| crate::bytes::head(rest, len));
+                Op::Program { region, offset, bytes: bytes.unwrap_or_default() }
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Fixed-offset access to byte records: total functions that the optimiser reduces to plain loads.
+
+/// The byte at `at`, or 0 behind the end.
+pub(crate) fn u8_at(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or(0)
+}
+
+/// The little-endian word at `at`, or 0 behind the end.
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    array_at(bytes, at).map_or(0, u16::from_le_bytes)
+}
+
+/// The little-endian word at `at`, or 0 behind the end.
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    array_at(bytes, at).map_or(0, u32::from_le_bytes)
+}
+
+/// `N` bytes at `at`, unless the end comes before.
+pub(crate) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk::<N>().copied()
+}
+
+/// Copies `value` to `at`; what would lie behind the end is dropped.
+pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(place) = bytes.get_mut(at..) {
+        for (to, from) in place.iter_mut().zip(value) {
+            *to = *from;
+        }
+    }
+}
+
+/// The first `len` bytes, or all if there are fewer.
+pub(crate) fn head(bytes: &[u8], len: usize) -> &[u8] {
+    bytes.get(..len).unwrap_or(bytes)
+}
+
+/// Rounds `value` up to a multiple of `unit`, a power of two.
+pub(crate) const fn round_up(value: u32, unit: u32) -> u32 {
+    let mask = unit.wrapping_sub(1);
+    value.wrapping_add(mask) & !mask
+}

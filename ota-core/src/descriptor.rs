@@ -1,0 +1,290 @@
+//! The descriptor of a slot: what an image is, written last.
+//!
+//! `docs/format/descriptor.md` is normative. It lies at the start of the last erase sector of the
+//! slot's application region:
+//!
+//! ```text
+//!   0 "OTAD"              32 app SHA-256       224 key_epoch, signature algorithm, key, 0
+//!   4 format, slot_mask   64 data SHA-256      228 signature[64] (zero: none)
+//!   6 length:u16          96 version[32]       292 zero
+//!   8 load_address:u32   128 build_id[64]      380 CRC-32 of all before
+//!  12 security_counter   192 platform[32]
+//!  16 app length, CRC-32
+//!  24 data length, CRC-32 (0, 0: none)
+//! ```
+//!
+//! # Power loss
+//! The descriptor's sector is erased before the first byte of a new image is written, and the
+//! descriptor is programmed after the image was read back; the record calls the slot bootable after
+//! the descriptor was read back. So a descriptor whose CRC is right stands before a whole image, and
+//! an image is found again when the record is lost.
+
+use crate::bytes::{array_at, put, round_up, u8_at, u16_at, u32_at};
+use crate::crc::Crc32;
+use crate::flash::{FlashRead, Geometry, Region};
+
+/// Length of a descriptor in bytes; a multiple of every write unit.
+pub const LEN: usize = 384;
+/// The format that this code writes and reads.
+pub const FORMAT: u8 = 1;
+/// Most bytes of a version.
+pub const VERSION_LEN: usize = 32;
+/// Most bytes of a build id.
+pub const BUILD_ID_LEN: usize = 64;
+/// Most bytes of a platform name.
+pub const PLATFORM_LEN: usize = 32;
+/// Slot mask of an image that runs in any slot.
+pub const ANY_SLOT: u8 = 0xFF;
+
+const MAGIC: [u8; 4] = *b"OTAD";
+const HEAD_LEN: usize = 64;
+const VERSION: usize = 96;
+const BUILD_ID: usize = 128;
+const PLATFORM: usize = 192;
+const CRC: usize = LEN - 4;
+const READ_TRIES: u8 = 3;
+
+/// The part of a descriptor that the boot path needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    bytes: [u8; HEAD_LEN],
+    crc: u32,
+}
+
+/// Why a slot has no usable descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum DescriptorError {
+    /// The device did not answer, or the bytes are unreadable.
+    Unreadable,
+    /// There is none: blank, torn or damaged.
+    Damaged,
+}
+
+/// Where the descriptor of an application region lies; at the same time the most bytes that an
+/// application may have.
+pub fn offset(geometry: Geometry) -> u32 {
+    geometry.size.saturating_sub(geometry.sector_size)
+}
+
+impl Head {
+    /// Reads and checks the descriptor of `slot`.
+    ///
+    /// # Errors
+    /// [`DescriptorError`].
+    pub fn read<F: FlashRead>(flash: &mut F, slot: u8) -> Result<Self, DescriptorError> {
+        let region = Region::App(slot);
+        let start = flash.geometry(region).map(offset).ok_or(DescriptorError::Unreadable)?;
+        let mut head = Self { bytes: [0; HEAD_LEN], crc: 0 };
+        let mut crc = Crc32::new();
+        let mut chunk = [0; HEAD_LEN];
+        for at in (0..LEN as u32).step_by(HEAD_LEN) {
+            let place = start.saturating_add(at);
+            if !(0..READ_TRIES).any(|_| flash.read(region, place, &mut chunk).is_ok()) {
+                return Err(DescriptorError::Unreadable);
+            }
+            if at == 0 {
+                head.bytes = chunk;
+            }
+            let last = at as usize + HEAD_LEN == LEN;
+            crc.update(if last { crate::bytes::head(&chunk, HEAD_LEN - 4) } else { &chunk });
+        }
+        head.crc = crc.value();
+        // `chunk` holds the end of the descriptor.
+        let whole = u32_at(&chunk, HEAD_LEN - 4) == head.crc;
+        let known = head.bytes.starts_with(&MAGIC)
+            && u8_at(&head.bytes, 4) == FORMAT
+            && usize::from(u16_at(&head.bytes, 6)) == LEN;
+        if whole && known { Ok(head) } else { Err(DescriptorError::Damaged) }
+    }
+
+    /// CRC-32 of the descriptor: what the record names a bootable image by.
+    pub fn crc(&self) -> u32 {
+        self.crc
+    }
+
+    /// Whether the image may run in `slot`.
+    pub fn fits_slot(&self, slot: u8) -> bool {
+        let mask = u8_at(&self.bytes, 5);
+        mask == ANY_SLOT || mask.checked_shr(u32::from(slot)).is_some_and(|mask| mask & 1 == 1)
+    }
+
+    /// The address that the image must be loaded at or linked for; 0: anywhere.
+    pub fn load_address(&self) -> u32 {
+        u32_at(&self.bytes, 8)
+    }
+
+    /// Anti-rollback counter of the image.
+    pub fn security_counter(&self) -> u32 {
+        u32_at(&self.bytes, 12)
+    }
+
+    /// Length of the application in bytes.
+    pub fn app_len(&self) -> u32 {
+        u32_at(&self.bytes, 16)
+    }
+
+    /// CRC-32 of the application.
+    pub fn app_crc(&self) -> u32 {
+        u32_at(&self.bytes, 20)
+    }
+
+    /// Length of the data part in bytes, 0: none.
+    pub fn data_len(&self) -> u32 {
+        u32_at(&self.bytes, 24)
+    }
+
+    /// CRC-32 of the data part as it was installed.
+    pub fn data_crc(&self) -> u32 {
+        u32_at(&self.bytes, 28)
+    }
+
+    /// SHA-256 of the application.
+    pub fn app_sha256(&self) -> [u8; 32] {
+        array_at(&self.bytes, 32).unwrap_or([0; 32])
+    }
+}
+
+/// A whole descriptor, as bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    bytes: [u8; LEN],
+}
+
+/// What one extent of an image is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExtentDigest {
+    /// Length in bytes.
+    pub len: u32,
+    /// CRC-32.
+    pub crc: u32,
+    /// SHA-256.
+    pub sha256: [u8; 32],
+}
+
+/// What a new descriptor says.
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
+    /// The application.
+    pub app: ExtentDigest,
+    /// The data part, if there is one.
+    pub data: Option<ExtentDigest>,
+    /// Version; cut at [`VERSION_LEN`] bytes.
+    pub version: &'a str,
+    /// Build id; cut at [`BUILD_ID_LEN`] bytes.
+    pub build_id: &'a str,
+    /// Platform; cut at [`PLATFORM_LEN`] bytes.
+    pub platform: &'a str,
+    /// Anti-rollback counter.
+    pub security_counter: u32,
+    /// Address the image is bound to; 0: none.
+    pub load_address: u32,
+    /// Slots that the image may run in, bit by bit; [`ANY_SLOT`].
+    pub slot_mask: u8,
+}
+
+impl Descriptor {
+    /// The bytes for `description`, with their CRC.
+    pub fn new(description: &Description<'_>) -> Self {
+        let mut bytes = [0; LEN];
+        let data = description.data.unwrap_or_default();
+        put(&mut bytes, 0, &MAGIC);
+        put(&mut bytes, 4, &[FORMAT, description.slot_mask]);
+        put(&mut bytes, 6, &(LEN as u16).to_le_bytes());
+        put(&mut bytes, 8, &description.load_address.to_le_bytes());
+        put(&mut bytes, 12, &description.security_counter.to_le_bytes());
+        put(&mut bytes, 16, &description.app.len.to_le_bytes());
+        put(&mut bytes, 20, &description.app.crc.to_le_bytes());
+        put(&mut bytes, 24, &data.len.to_le_bytes());
+        put(&mut bytes, 28, &data.crc.to_le_bytes());
+        put(&mut bytes, 32, &description.app.sha256);
+        put(&mut bytes, 64, &data.sha256);
+        put(&mut bytes, VERSION, text(description.version, VERSION_LEN));
+        put(&mut bytes, BUILD_ID, text(description.build_id, BUILD_ID_LEN));
+        put(&mut bytes, PLATFORM, text(description.platform, PLATFORM_LEN));
+        let mut descriptor = Self { bytes };
+        let crc = descriptor.computed_crc();
+        put(&mut descriptor.bytes, CRC, &crc.to_le_bytes());
+        descriptor
+    }
+
+    /// Reads and checks the descriptor of `slot`.
+    ///
+    /// # Errors
+    /// [`DescriptorError`].
+    pub fn read<F: FlashRead>(flash: &mut F, slot: u8) -> Result<Self, DescriptorError> {
+        Head::read(flash, slot)?;
+        let region = Region::App(slot);
+        let start = flash.geometry(region).map(offset).ok_or(DescriptorError::Unreadable)?;
+        let mut found = Self { bytes: [0; LEN] };
+        flash.read(region, start, &mut found.bytes).map_err(|_| DescriptorError::Unreadable)?;
+        if found.computed_crc() == found.crc() { Ok(found) } else { Err(DescriptorError::Damaged) }
+    }
+
+    /// All bytes, as they lie in flash.
+    pub fn as_bytes(&self) -> &[u8; LEN] {
+        &self.bytes
+    }
+
+    /// The part that the boot path reads.
+    pub fn head(&self) -> Head {
+        Head { bytes: array_at(&self.bytes, 0).unwrap_or([0; HEAD_LEN]), crc: self.crc() }
+    }
+
+    /// CRC-32 over everything before it.
+    pub fn crc(&self) -> u32 {
+        u32_at(&self.bytes, CRC)
+    }
+
+    /// Version of the image.
+    pub fn version(&self) -> &str {
+        self.text(VERSION, VERSION_LEN)
+    }
+
+    /// Build id of the image.
+    pub fn build_id(&self) -> &str {
+        self.text(BUILD_ID, BUILD_ID_LEN)
+    }
+
+    /// Platform of the image.
+    pub fn platform(&self) -> &str {
+        self.text(PLATFORM, PLATFORM_LEN)
+    }
+
+    /// SHA-256 of the data part as it was installed; zero: there is none.
+    pub fn data_sha256(&self) -> [u8; 32] {
+        array_at(&self.bytes, 64).unwrap_or([0; 32])
+    }
+
+    /// The same image with another data part.
+    pub fn with_data(&self, data: ExtentDigest) -> Self {
+        let mut copy = self.clone();
+        put(&mut copy.bytes, 24, &data.len.to_le_bytes());
+        put(&mut copy.bytes, 28, &data.crc.to_le_bytes());
+        put(&mut copy.bytes, 64, &data.sha256);
+        let crc = copy.computed_crc();
+        put(&mut copy.bytes, CRC, &crc.to_le_bytes());
+        copy
+    }
+
+    fn computed_crc(&self) -> u32 {
+        crate::crc::crc32(crate::bytes::head(&self.bytes, CRC))
+    }
+
+    fn text(&self, at: usize, len: usize) -> &str {
+        let field = self.bytes.get(at..).map(|rest| crate::bytes::head(rest, len)).unwrap_or(&[]);
+        let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+        core::str::from_utf8(crate::bytes::head(field, end)).unwrap_or("")
+    }
+}
+
+/// At most `len` bytes of `value`, whole characters.
+fn text(value: &str, len: usize) -> &[u8] {
+    let end = (0..=len.min(value.len())).rev().find(|end| value.is_char_boundary(*end));
+    crate::bytes::head(value.as_bytes(), end.unwrap_or(0))
+}
+
+/// The least multiple of `unit` (and of 4) that holds `len` bytes.
+pub(crate) fn padded(len: u32, unit: u32) -> u32 {
+    round_up(len, unit.max(4))
+}

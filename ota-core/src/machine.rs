@@ -1,0 +1,389 @@
+//! The application's engine without its flash: what to read and what to change, one step at a time.
+//!
+//! Both drivers, the blocking [`crate::Updater`] and the asynchronous one, run this very code.
+
+use crate::descriptor::{Descriptor, Head};
+use crate::flash::{FlashRead, Op, Region};
+use crate::record::{Append, Log, NO_SLOT, Record, SlotState};
+use crate::stage::{CopySource, Job, Next, RawImage, Site, Source, StageError, app_room, choose};
+use crate::state::{Checkpoint, Event, Refused, next};
+
+/// The least length of the buffer that the engine is lent, in bytes.
+pub const MIN_BUFFER: usize = 512;
+
+/// What the engine must know of the product.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// What bundles must name as their platform, compared without case.
+    pub platform: &'static str,
+    /// A slot that is never overwritten.
+    pub golden: Option<u8>,
+    /// How many boots a new image gets to be committed in; 1 as in Mongoose OS, 3 advised.
+    pub trials: u8,
+    /// Bytes of a part between two checkpoints, for resuming a broken download; rounded up to whole
+    /// sectors.
+    pub checkpoint_interval: u32,
+}
+
+impl Config {
+    /// The defaults: one trial, a checkpoint every 16 KiB, no golden slot.
+    pub const fn new(platform: &'static str) -> Self {
+        Self { platform, golden: None, trials: 1, checkpoint_interval: 16 * 1024 }
+    }
+}
+
+/// Why the engine cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum OpenError {
+    /// The record region cannot hold a log: the layout is wrong.
+    RecordTooSmall,
+    /// There is no record. The loader writes the first one before it starts the application.
+    NoRecord,
+    /// The record is of a later format than this firmware knows; it is left alone.
+    NewerFormat {
+        /// The format found.
+        found: u8,
+    },
+    /// The buffer is shorter than [`MIN_BUFFER`].
+    BufferTooSmall {
+        /// Its length in bytes.
+        found: usize,
+    },
+}
+
+impl core::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::RecordTooSmall => {
+                f.write_str("the record region needs two erase sectors with room for one cell each")
+            }
+            Self::NoRecord => {
+                f.write_str("no boot record: boot once through the loader, which writes it")
+            }
+            Self::NewerFormat { found } => write!(
+                f,
+                "the boot record has format {found}, this firmware knows {}; install newer firmware",
+                crate::record::FORMAT
+            ),
+            Self::BufferTooSmall { found } => {
+                write!(f, "a buffer of {found} bytes; at least {MIN_BUFFER} are needed")
+            }
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+/// What a step of the engine asks for.
+pub(crate) enum Step<'a> {
+    /// A change of flash. Its outcome goes to [`Machine::done`].
+    Op(Op<'a>),
+    /// To be asked again.
+    Again,
+    /// The job wants bytes.
+    Input,
+    /// There is nothing to do.
+    Idle,
+}
+
+/// The engine.
+pub(crate) struct Machine<'b> {
+    config: Config,
+    buffer: &'b mut [u8],
+    log: Log,
+    record: Record,
+    append: Option<Append>,
+    job: Option<Job>,
+    /// Why the last job ended without an image, until its slot is unmarked.
+    failure: Option<StageError>,
+    /// Outcomes of the changes asked for last, by an append and by the job: the application may
+    /// change the record between two steps of a job.
+    append_ok: bool,
+    job_ok: bool,
+}
+
+impl<'b> Machine<'b> {
+    pub(crate) fn open<F: FlashRead>(
+        flash: &mut F,
+        config: Config,
+        buffer: &'b mut [u8],
+    ) -> Result<Self, OpenError> {
+        if buffer.len() < MIN_BUFFER {
+            return Err(OpenError::BufferTooSmall { found: buffer.len() });
+        }
+        let log = Log::open(flash).map_err(|_| OpenError::RecordTooSmall)?;
+        let newest = log.newest.as_ref().ok_or(OpenError::NoRecord)?;
+        if let Some(found) = newest.newer_format {
+            return Err(OpenError::NewerFormat { found });
+        }
+        let record = newest.record;
+        // The loader has healed the log, unless it could not: then it is done here, before anything.
+        let append = (!log.healthy()).then(|| log.append(&record));
+        Ok(Self {
+            config,
+            buffer,
+            log,
+            record,
+            append,
+            job: None,
+            failure: None,
+            append_ok: true,
+            job_ok: true,
+        })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    pub(crate) fn job(&self) -> Option<&Job> {
+        self.job.as_ref()
+    }
+
+    pub(crate) fn job_mut(&mut self) -> Option<&mut Job> {
+        self.job.as_mut()
+    }
+
+    /// Applies an event: the record changes when the steps that follow are done.
+    pub(crate) fn request(&mut self, event: &Event) -> Result<(), Refused> {
+        let mut record = next(&self.record, event)?;
+        if matches!(event, Event::StageFinished { .. } | Event::SnapshotFinished { .. })
+            && !record.committed()
+        {
+            record.set_trials_max(self.config.trials);
+            record.set_trials_left(self.config.trials.max(1));
+        }
+        if record != self.record {
+            self.append = Some(self.log.append(&record));
+        }
+        Ok(())
+    }
+
+    /// Whether a change of the record is under way.
+    pub(crate) fn appending(&self) -> bool {
+        self.append.is_some()
+    }
+
+    /// Security counter of the image in `slot`; 0 if it has no readable descriptor.
+    pub(crate) fn counter_of<F: FlashRead>(&self, flash: &mut F, slot: u8) -> u32 {
+        Head::read(flash, slot).map_or(0, |head| head.security_counter())
+    }
+
+    /// Begins a job that is pushed bytes.
+    pub(crate) fn begin_stage<F: FlashRead>(
+        &mut self,
+        flash: &mut F,
+        raw: Option<RawImage>,
+        commit_timeout_s: u32,
+        announced: Option<u32>,
+    ) -> Result<u8, StageError> {
+        let site = self.site(flash)?;
+        let source = match raw {
+            Some(raw) => Source::Raw(raw),
+            None => Source::Bundle { reader: crate::bundle::Reader::new(), manifest: None },
+        };
+        let mut job = Job::new(site, source);
+        job.commit_timeout_s = commit_timeout_s;
+        job.announced = announced;
+        self.job = Some(job);
+        Ok(site.slot)
+    }
+
+    /// Begins a job that copies the running image.
+    pub(crate) fn begin_snapshot<F: FlashRead>(
+        &mut self,
+        flash: &mut F,
+        set_as_revert: bool,
+        commit_timeout_s: Option<u32>,
+    ) -> Result<u8, StageError> {
+        let site = self.site(flash)?;
+        let from = self.record.booted();
+        let descriptor =
+            Descriptor::read(flash, from).map_err(|_| StageError::SourceDamaged { slot: from })?;
+        let image = descriptor.head();
+        if !image.fits_slot(site.slot) || image.load_address() != 0 {
+            return Err(Refused::Bound { slot: site.slot }.into());
+        }
+        let rooms = [(image.app_len(), site.app_room, "app")];
+        let data = (image.data_len(), site.data_room.unwrap_or(0), "data");
+        for (size, room, part) in rooms.into_iter().chain([data]) {
+            if size > room {
+                return Err(StageError::TooBig { part, size, room });
+            }
+        }
+        let copy = CopySource { slot: from, descriptor, set_as_revert };
+        let mut job = Job::new(site, Source::Copy(copy));
+        job.replace_timeout = commit_timeout_s.is_some();
+        job.commit_timeout_s = commit_timeout_s.unwrap_or(0);
+        self.job = Some(job);
+        Ok(site.slot)
+    }
+
+    /// Takes some of `bytes` for the job and says how many; step until input is wanted, then go on.
+    pub(crate) fn push<F: FlashRead>(
+        &mut self,
+        flash: &F,
+        bytes: &[u8],
+    ) -> Result<usize, StageError> {
+        if self.append.is_some() {
+            return Ok(0);
+        }
+        let job = self.job.as_mut().ok_or(StageError::NotRunning)?;
+        match job.push(flash, self.buffer, bytes) {
+            Ok(taken) => Ok(taken),
+            Err(error) => {
+                self.fail(error);
+                Ok(0)
+            }
+        }
+    }
+
+    /// The stream has ended.
+    pub(crate) fn end_of_input(&mut self) -> Result<(), StageError> {
+        let job = self.job.as_mut().ok_or(StageError::NotRunning)?;
+        if let Err(error) = job.end_of_input() {
+            self.fail(error);
+        }
+        Ok(())
+    }
+
+    /// Ends the job without an image.
+    pub(crate) fn abort(&mut self, error: StageError) {
+        if self.job.is_some() {
+            self.fail(error);
+        }
+    }
+
+    /// Forgets the job but not how far it came: a later one may resume it.
+    pub(crate) fn suspend(&mut self) {
+        self.job = None;
+    }
+
+    /// Tells the outcome of the change that the last step asked for.
+    pub(crate) fn done(&mut self, ok: bool) {
+        if self.append.is_some() {
+            self.append_ok = ok;
+        } else {
+            self.job_ok = ok;
+        }
+    }
+
+    /// One step: reads, and at most one change of flash.
+    ///
+    /// An error ends the job, and is given when its slot is unmarked again.
+    pub(crate) fn step<F: FlashRead>(&mut self, flash: &mut F) -> Result<Step<'_>, StageError> {
+        if let Some(append) = &mut self.append {
+            let ok = core::mem::replace(&mut self.append_ok, true);
+            let wanted = append.step(flash, ok);
+            return self.append_step(flash, wanted);
+        }
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let ok = core::mem::replace(&mut self.job_ok, true);
+        let Some(job) = &mut self.job else { return Ok(Step::Idle) };
+        match job.step(flash, self.buffer, ok) {
+            Ok(Next::Want(want)) => return Ok(Step::Op(want.op(self.buffer))),
+            Ok(Next::Input) => return Ok(Step::Input),
+            Ok(Next::Again) => {}
+            Ok(Next::Append(event)) => {
+                if let Err(refused) = self.request(&event) {
+                    self.fail(refused.into());
+                }
+            }
+            Ok(Next::Finished(event)) => {
+                if let Err(refused) = self.request(&event) {
+                    self.fail(refused.into());
+                }
+                self.job = None;
+            }
+            Err(error) => self.fail(error),
+        }
+        Ok(Step::Again)
+    }
+
+    fn append_step<F: FlashRead>(
+        &mut self,
+        flash: &mut F,
+        wanted: Result<Option<crate::flash::Want>, crate::record::AppendFailed>,
+    ) -> Result<Step<'_>, StageError> {
+        let done = match wanted {
+            Ok(Some(want)) => {
+                let append = self.append.as_ref().ok_or(StageError::RecordNotWritten)?;
+                return Ok(Step::Op(append.op(want)));
+            }
+            Ok(None) => true,
+            Err(crate::record::AppendFailed) => false,
+        };
+        let Some(append) = self.append.take() else { return Ok(Step::Again) };
+        if done {
+            self.log.appended(&append);
+            self.record = *append.record();
+            return Ok(Step::Again);
+        }
+        // What is in force now is what the flash says, not what was hoped for.
+        self.rescan(flash);
+        self.job = None;
+        self.failure = None;
+        Err(StageError::RecordNotWritten)
+    }
+
+    fn rescan<F: FlashRead>(&mut self, flash: &mut F) {
+        if let Ok(log) = Log::open(flash)
+            && let Some(newest) = &log.newest
+        {
+            self.record = newest.record;
+            self.log = log;
+        }
+    }
+
+    /// The job is over: its slot is unmarked, then `error` is given.
+    fn fail(&mut self, error: StageError) {
+        let Some(job) = self.job.take() else {
+            self.failure = Some(error);
+            return;
+        };
+        if let Some(event) = job.abort_event() {
+            // Refused if the slot was not marked after all: then there is nothing to undo.
+            let _ = self.request(&event);
+        }
+        self.failure = Some(error);
+    }
+
+    /// Where the next image goes.
+    fn site<F: FlashRead>(&self, flash: &mut F) -> Result<Site, StageError> {
+        if let Some(job) = &self.job {
+            return Err(Refused::Busy { slot: job.site().slot }.into());
+        }
+        if !self.record.committed() {
+            return Err(Refused::Uncommitted { slot: self.record.active() }.into());
+        }
+        if self.record.booted() != self.record.active() {
+            let (active, booted) = (self.record.active(), self.record.booted());
+            return Err(Refused::NotBooted { active, booted }.into());
+        }
+        let slot = choose(&self.record, self.config.golden).ok_or(StageError::NoSlot)?;
+        let interrupted = self.record.slot_state(slot) == SlotState::Staging;
+        let resumable = self.record.stage_slot() == Some(slot);
+        Ok(Site {
+            slot,
+            trusted: !interrupted,
+            app_room: app_room(flash, slot),
+            data_room: flash.geometry(Region::Data(slot)).map(|geometry| geometry.size),
+            platform: self.config.platform,
+            security_counter: self.record.security_counter(),
+            checkpoint_interval: self.config.checkpoint_interval,
+            checkpoint: Checkpoint::of(&self.record).filter(|_| resumable),
+        })
+    }
+
+    /// The slot that runs.
+    pub(crate) fn running(&self) -> Option<u8> {
+        Some(self.record.booted()).filter(|slot| *slot != NO_SLOT)
+    }
+}

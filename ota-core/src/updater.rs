@@ -1,0 +1,351 @@
+//! The application's engine over blocking flash.
+
+use crate::descriptor::Descriptor;
+use crate::flash::FlashMap;
+use crate::machine::{Config, Machine, OpenError, Step};
+use crate::record::{NOTE_LEN, Record};
+use crate::report::{BootState, ImageInfo, Progress};
+use crate::stage::{RawImage, StageError};
+use crate::state::{BootStateChange, Event, Refused};
+
+/// Why a change of the boot state did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ChangeError {
+    /// The state machine refuses; nothing was changed.
+    Refused(Refused),
+    /// The record could not be written. [`Updater::boot_state`] tells what flash says now.
+    RecordNotWritten,
+}
+
+impl core::fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Refused(refused) => refused.fmt(f),
+            Self::RecordNotWritten => f.write_str("the boot record cannot be written: flash fails"),
+        }
+    }
+}
+
+impl core::error::Error for ChangeError {}
+
+impl From<Refused> for ChangeError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+/// What a step of a job leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Step again; at most one change of flash was made.
+    Working,
+    /// The job wants bytes.
+    WantsInput,
+    /// No job is running: the last one ended well.
+    Idle,
+}
+
+/// The engine of the running application: installs images, and commits or rolls back.
+///
+/// Opened once after the loader has booted. Long work goes on in steps of at most one flash
+/// operation ([`Self::step`]), so that a watchdog can be fed and others can run;
+/// [`Self::write`] and the like make all steps at once.
+pub struct Updater<'b, F> {
+    flash: F,
+    machine: Machine<'b>,
+    /// When the commit is overdue, in the caller's milliseconds.
+    deadline_ms: Option<u64>,
+}
+
+impl<'b, F: FlashMap> Updater<'b, F> {
+    /// Reads the record. `buffer` is lent for the engine's life: at least
+    /// [`crate::MIN_BUFFER`] bytes, a whole erase sector to let equal sectors be skipped.
+    /// `now_ms` starts the time for the commit, if the running image is on trial.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(
+        mut flash: F,
+        config: Config,
+        buffer: &'b mut [u8],
+        now_ms: u64,
+    ) -> Result<Self, OpenError> {
+        let machine = Machine::open(&mut flash, config, buffer)?;
+        let state = BootState::of(machine.record());
+        let on_trial = !state.committed && state.booted == Some(state.active);
+        let timed = on_trial && state.commit_timeout_s > 0;
+        let timeout_ms = u64::from(state.commit_timeout_s).saturating_mul(1000);
+        let deadline_ms = timed.then(|| now_ms.saturating_add(timeout_ms));
+        Ok(Self { flash, machine, deadline_ms })
+    }
+
+    /// The boot state.
+    pub fn boot_state(&self) -> BootState {
+        BootState::of(self.machine.record())
+    }
+
+    /// The record in force.
+    pub fn record(&self) -> &Record {
+        self.machine.record()
+    }
+
+    /// The configuration given at the start.
+    pub fn config(&self) -> &Config {
+        self.machine.config()
+    }
+
+    /// The image that runs, as far as its descriptor can be read.
+    pub fn running_image(&mut self) -> Option<ImageInfo> {
+        self.machine.running().and_then(|slot| self.image(slot))
+    }
+
+    /// The image in `slot`, as far as its descriptor can be read.
+    pub fn image(&mut self, slot: u8) -> Option<ImageInfo> {
+        Descriptor::read(&mut self.flash, slot).ok().map(ImageInfo)
+    }
+
+    /// How far the running job has come; `None`: no job is running.
+    pub fn progress(&self) -> Option<Progress<'_>> {
+        self.machine.job().map(|job| Progress {
+            slot: job.site().slot,
+            received: job.received,
+            announced: job.announced,
+            wanted_offset: job.wanted_offset(),
+            version: job.version(),
+            skipped_parts: job.skipped().map_or(0, |skipped| skipped.count),
+        })
+    }
+
+    /// Confirms the running image.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: it is committed already, or not the active one.
+    pub fn commit(&mut self) -> Result<(), ChangeError> {
+        let security_counter = self.running_counter();
+        self.change(&Event::Commit { security_counter })?;
+        self.deadline_ms = None;
+        Ok(())
+    }
+
+    /// Tells how the start of the application went. A good one commits an image whose commit timeout
+    /// is 0; a bad one rolls an uncommitted image back. True: reboot now.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; a bad start of a committed image has nothing to roll back to.
+    pub fn report_start(&mut self, good: bool) -> Result<bool, ChangeError> {
+        if good {
+            let security_counter = self.running_counter();
+            self.change(&Event::GoodStart { security_counter })?;
+        } else {
+            self.change(&Event::BadStart)?;
+        }
+        Ok(!good)
+    }
+
+    /// Rolls back to the previous image: reboot after it.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: there is none, or it is too old.
+    pub fn revert(&mut self) -> Result<(), ChangeError> {
+        let slot = self.machine.record().revert();
+        let security_counter = self.machine.counter_of(&mut self.flash, slot);
+        self.change(&Event::Revert { security_counter })?;
+        self.deadline_ms = None;
+        Ok(())
+    }
+
+    /// Changes parts of the boot state; no reboot, and a running commit timer runs on.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: a slot is out of range or holds no bootable image, or nothing was given.
+    pub fn set_boot_state(&mut self, change: BootStateChange) -> Result<(), ChangeError> {
+        let slot = change.active.unwrap_or_else(|| self.machine.record().active());
+        let security_counter = self.machine.counter_of(&mut self.flash, slot);
+        self.change(&Event::SetBootState { change, security_counter })?;
+        if change.committed == Some(true) {
+            self.deadline_ms = None;
+        }
+        Ok(())
+    }
+
+    /// Keeps 16 bytes of the application's in the record.
+    ///
+    /// # Errors
+    /// [`ChangeError::RecordNotWritten`].
+    pub fn set_note(&mut self, note: [u8; NOTE_LEN]) -> Result<(), ChangeError> {
+        self.change(&Event::SetNote(note))
+    }
+
+    /// To be called now and then. True: the time for the commit is over, the image was rolled back;
+    /// reboot now.
+    ///
+    /// # Errors
+    /// [`ChangeError::RecordNotWritten`]; the next call tries again.
+    pub fn tick(&mut self, now_ms: u64) -> Result<bool, ChangeError> {
+        if self.deadline_ms.is_none_or(|deadline| now_ms < deadline) {
+            return Ok(false);
+        }
+        match self.change(&Event::CommitTimeout) {
+            Ok(()) => {}
+            // The state was changed under the timer: it has nothing to say any more.
+            Err(ChangeError::Refused(_)) => {
+                self.deadline_ms = None;
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        self.deadline_ms = None;
+        Ok(true)
+    }
+
+    /// Begins to install a bundle and returns the slot that it goes to. Nothing is written until its
+    /// manifest has been found good.
+    ///
+    /// # Errors
+    /// [`StageError`]: a job is running, the running image is uncommitted, or no slot is free.
+    pub fn begin(
+        &mut self,
+        commit_timeout_s: u32,
+        announced: Option<u32>,
+    ) -> Result<u8, StageError> {
+        self.machine.begin_stage(&mut self.flash, None, commit_timeout_s, announced)
+    }
+
+    /// Begins to install an application that comes without a bundle around it.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_raw(&mut self, image: RawImage, commit_timeout_s: u32) -> Result<u8, StageError> {
+        let announced = image.len;
+        self.machine.begin_stage(&mut self.flash, Some(image), commit_timeout_s, announced)
+    }
+
+    /// Begins to copy the running image to another slot; [`Self::run`] or [`Self::step`] does it.
+    ///
+    /// # Errors
+    /// [`StageError`]: as for [`Self::begin`], or the image is bound to its slot or does not fit.
+    pub fn begin_snapshot(
+        &mut self,
+        set_as_revert: bool,
+        commit_timeout_s: Option<u32>,
+    ) -> Result<u8, StageError> {
+        self.machine.begin_snapshot(&mut self.flash, set_as_revert, commit_timeout_s)
+    }
+
+    /// Takes some of the next bytes of the stream and says how many; 0 while steps have to be made
+    /// first.
+    ///
+    /// # Errors
+    /// [`StageError::NotRunning`]. What is wrong with the bytes is told by the next steps.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<usize, StageError> {
+        self.machine.push(&self.flash, bytes)
+    }
+
+    /// One step of what is under way: at most one change of flash.
+    ///
+    /// # Errors
+    /// [`StageError`]: the job has ended without an image, and its slot is unmarked.
+    pub fn step(&mut self) -> Result<JobState, StageError> {
+        let ok = match self.machine.step(&mut self.flash)? {
+            Step::Op(op) => op.perform(&mut self.flash).is_ok(),
+            Step::Again => return Ok(JobState::Working),
+            Step::Input => return Ok(JobState::WantsInput),
+            Step::Idle => return Ok(JobState::Idle),
+        };
+        self.machine.done(ok);
+        Ok(JobState::Working)
+    }
+
+    /// Makes steps until bytes are wanted or the job has ended.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn run(&mut self) -> Result<JobState, StageError> {
+        loop {
+            let state = self.step()?;
+            if state != JobState::Working {
+                return Ok(state);
+            }
+        }
+    }
+
+    /// Takes all of `bytes`, the next of the stream.
+    ///
+    /// # Errors
+    /// [`StageError`]: the job has ended without an image.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), StageError> {
+        while !bytes.is_empty() {
+            let taken = self.push(bytes)?;
+            bytes = bytes.get(taken..).unwrap_or_default();
+            self.run()?;
+        }
+        Ok(())
+    }
+
+    /// Says that the stream goes on at `offset`, because a resumed job has what lies before. False:
+    /// it has not; go on where the stream was.
+    pub fn seek(&mut self, offset: u32) -> bool {
+        self.machine.job_mut().is_some_and(|job| job.seek(offset))
+    }
+
+    /// Says that the stream has ended; the steps that follow read everything back and make the image
+    /// active, on trial.
+    ///
+    /// # Errors
+    /// [`StageError::NotRunning`].
+    pub fn end_of_input(&mut self) -> Result<(), StageError> {
+        self.machine.end_of_input()
+    }
+
+    /// The stream has ended: reads everything back and makes the image active, on trial. Reboot
+    /// after it.
+    ///
+    /// # Errors
+    /// [`StageError`]: the job has ended without an image.
+    pub fn finish(&mut self) -> Result<(), StageError> {
+        self.end_of_input()?;
+        self.run().map(|_| ())
+    }
+
+    /// Ends the job without an image.
+    ///
+    /// # Errors
+    /// [`StageError::RecordNotWritten`]: its slot stays marked, which does no harm.
+    pub fn abort(&mut self) -> Result<(), StageError> {
+        self.machine.abort(StageError::Aborted);
+        match self.run() {
+            Ok(_) | Err(StageError::Aborted) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Leaves the job as a reset would: a later one with the same bundle resumes it.
+    pub fn suspend(&mut self) {
+        self.machine.suspend();
+    }
+
+    /// The flash, to read it; the engine assumes that it alone changes its regions.
+    pub fn flash(&mut self) -> &mut F {
+        &mut self.flash
+    }
+
+    fn running_counter(&mut self) -> u32 {
+        let slot = self.machine.record().booted();
+        self.machine.counter_of(&mut self.flash, slot)
+    }
+
+    /// Makes a change durable; a job that is under way goes on afterwards.
+    fn change(&mut self, event: &Event) -> Result<(), ChangeError> {
+        self.finish_append()?;
+        self.machine.request(event)?;
+        self.finish_append()
+    }
+
+    fn finish_append(&mut self) -> Result<(), ChangeError> {
+        while self.machine.appending() {
+            self.step().map_err(|_| ChangeError::RecordNotWritten)?;
+        }
+        Ok(())
+    }
+}
