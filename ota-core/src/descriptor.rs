@@ -1,7 +1,7 @@
 //! The descriptor of a slot: what an image is, written last.
 //!
-//! `docs/format/descriptor.md` is normative. It lies at the start of the last erase sector of the
-//! slot's application region:
+//! `docs/format/descriptor.md` is normative. It lies at the end of the slot's application region, in
+//! erase sectors of its own: one, or as many as 384 bytes need:
 //!
 //! ```text
 //!   0 "OTAD"              32 app SHA-256       224 key_epoch, signature algorithm, key, 0
@@ -61,10 +61,11 @@ pub enum DescriptorError {
     Damaged,
 }
 
-/// Where the descriptor of an application region lies; at the same time the most bytes that an
-/// application may have.
+/// Where the descriptor of an application region lies, in whole erase sectors at its end; at the same
+/// time the most bytes that an application may have.
 pub fn offset(geometry: Geometry) -> u32 {
-    geometry.size.saturating_sub(geometry.sector_size)
+    let sectors = (LEN as u32).div_ceil(geometry.sector_size.max(1));
+    geometry.size.saturating_sub(sectors.saturating_mul(geometry.sector_size))
 }
 
 impl Head {

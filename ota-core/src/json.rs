@@ -1,9 +1,9 @@
 //! A bounded JSON reader over a lent byte slice.
 //!
-//! Manifests and RPC frames come from outside, so [`parse`] checks the *whole* text against RFC 8259
-//! once, without recursion, before any of it is looked at. What it returns is a [`Value`]: a `Copy`
-//! view of a checked span. Looking into a view walks the text again, which costs time instead of
-//! memory: nothing is copied and there is no tree.
+//! Manifests and RPC frames come from outside, so [`parse`] checks the *whole* text against RFC
+//! 8259 once, without recursion, before any of it is looked at. What it returns is a [`Value`]: a
+//! `Copy` view of a checked span. Looking into a view walks the text again, which costs time
+//! instead of memory: nothing is copied and there is no tree.
 //!
 //! # Invariants
 //! * A [`Value`] spans exactly one valid JSON value, and a [`Text`] the inside of one valid JSON

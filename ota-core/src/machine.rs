@@ -264,6 +264,10 @@ impl<'b> Machine<'b> {
         self.job = None;
     }
 
+    pub(crate) fn into_buffer(self) -> &'b mut [u8] {
+        self.buffer
+    }
+
     /// Tells the outcome of the change that the last step asked for.
     pub(crate) fn done(&mut self, ok: bool) {
         if self.append.is_some() {

@@ -29,7 +29,8 @@ pub struct BootState {
 }
 
 impl BootState {
-    pub(crate) fn of(record: &Record) -> Self {
+    /// What a record says.
+    pub fn of(record: &Record) -> Self {
         let booted = Some(record.booted()).filter(|slot| *slot < record.slot_count());
         let running = booted == Some(record.active());
         let first_trial = record.trials_left().saturating_add(1) == record.trials_max();

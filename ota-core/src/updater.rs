@@ -325,6 +325,11 @@ impl<'b, F: FlashMap> Updater<'b, F> {
         self.machine.suspend();
     }
 
+    /// Gives flash and buffer back, as at a reset: what is under way is left as it is.
+    pub fn into_parts(self) -> (F, &'b mut [u8]) {
+        (self.flash, self.machine.into_buffer())
+    }
+
     /// The flash, to read it; the engine assumes that it alone changes its regions.
     pub fn flash(&mut self) -> &mut F {
         &mut self.flash

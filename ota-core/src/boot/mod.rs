@@ -143,12 +143,10 @@ fn first_record<F: FlashMap>(mut record: Record, slot: u8, flash: &mut F, fresh:
 /// one changes nothing. Writes nothing if that is so already.
 fn settle<F: FlashMap>(flash: &mut F, log: &mut Log, record: &Record) -> Result<(), AppendFailed> {
     let settled = record.committed() && record.booted() == record.active();
-    let copies_needed = if settled { 2 } else { 1 };
     loop {
-        let in_force =
-            log.healthy() && log.newest.as_ref().is_some_and(|newest| newest.record == *record);
-        let copies = log.newest.as_ref().map_or(0, |newest| newest.copies);
-        if in_force && copies >= copies_needed {
+        let newest = log.newest.as_ref().filter(|newest| newest.record == *record);
+        let in_force = newest.is_some() && log.healthy();
+        if in_force && (!settled || newest.is_some_and(|newest| newest.backed_up)) {
             return Ok(());
         }
         let mut append = log.append(record);

@@ -9,7 +9,7 @@ use crate::json::JsonError;
 ///
 /// Each text begins as Mongoose OS words it, where it has words for it, because tools and people
 /// search for those; then comes what was found, and what to do. Names are cut after [`MAX_NAME`]
-/// bytes.
+/// bytes, and control characters in them are replaced by `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BundleError {
     /// The bytes are not those of a ZIP archive with its sizes in front.
@@ -178,24 +178,24 @@ impl fmt::Display for BundleError {
             Self::Encrypted => f.write_str("Cannot handle encrypted .zip: repack with zip -0"),
             Self::Zip64 => f.write_str("Cannot handle ZIP64 sizes: repack as plain ZIP, zip -0"),
             Self::NameTooLong { start } => {
-                write!(f, "Too long file name {start:?}...: at most {MAX_NAME} bytes")
+                write!(f, "Too long file name '{start}'...: at most {MAX_NAME} bytes")
             }
             Self::StreamTooLong => f.write_str("File is too big: more than 4 GiB"),
             Self::ManifestNotFirst { found } => write!(
                 f,
-                "Malformed archive: first file is {found:?}; repack with manifest.json first"
+                "Malformed archive: first file is '{found}'; repack with manifest.json first"
             ),
             Self::ManifestTooLong { size, limit } => {
                 write!(f, "Failed to parse manifest: {size} bytes, the limit is {limit}")
             }
             Self::InvalidCrc { file, expected, found } => {
-                write!(f, "Invalid CRC of {file:?}: expected {expected:08x}, found {found:08x}")
+                write!(f, "Invalid CRC of '{file}': expected {expected:08x}, found {found:08x}")
             }
             Self::Incomplete { offset, missing, file } => {
                 write!(f, "Incomplete update package: it ends after {offset} bytes")?;
                 match missing {
                     0 => Ok(()),
-                    _ => write!(f, ", {missing} bytes of {file:?} are missing"),
+                    _ => write!(f, ", {missing} bytes of '{file}' are missing"),
                 }
             }
             Self::AlreadyRefused => f.write_str("Update package was refused: start again"),
@@ -204,7 +204,7 @@ impl fmt::Display for BundleError {
             Self::WrongPlatform { found, expected } => {
                 write!(
                     f,
-                    "Wrong platform: the bundle is for {found:?}, this device is {expected:?}"
+                    "Wrong platform: the bundle is for '{found}', this device is '{expected}'"
                 )
             }
             Self::MissingAppPart => f.write_str("Missing fw part: no part has type app"),
@@ -214,14 +214,14 @@ impl fmt::Display for BundleError {
             ),
             Self::AmbiguousParts { first, second, slot } => write!(
                 f,
-                "Invalid manifest: parts {first:?} and {second:?} both fit slot {slot}; give each a slot"
+                "Invalid manifest: parts '{first}' and '{second}' both fit slot {slot}; bind them"
             ),
             Self::SharedSource { src } => {
-                write!(f, "Invalid manifest: src {src:?} is named by two parts; give each its own")
+                write!(f, "Invalid manifest: src '{src}' is named by two parts; give each its own")
             }
             Self::SizeMismatch { file, expected, found } => write!(
                 f,
-                "Invalid manifest: {file:?} has {found} bytes in the archive, size says {expected}"
+                "Invalid manifest: '{file}' has {found} bytes in the archive, size says {expected}"
             ),
         }
     }
@@ -272,8 +272,8 @@ impl FieldProblem {
         match (part, key) {
             (None, "") => f.write_str("the manifest")?,
             (None, key) => f.write_str(key)?,
-            (Some(part), "") => write!(f, "parts.{part:?}")?,
-            (Some(part), key) => write!(f, "parts.{part:?}.{key}")?,
+            (Some(part), "") => write!(f, "parts.{part}")?,
+            (Some(part), key) => write!(f, "parts.{part}.{key}")?,
         }
         match self {
             Self::Missing => Ok(()),

@@ -20,11 +20,14 @@
 
 use heapless::String;
 
-use super::{BundleError, FieldProblem, MAX_NAME, Name, short_name};
+use super::fields::{
+    Wrong, check_object, checksum, decode, field, file_name, number, required_text,
+};
+use super::{BundleError, FieldProblem, Name, short_name};
 use crate::crc::crc32;
 use crate::descriptor::{ANY_SLOT, BUILD_ID_LEN, PLATFORM_LEN, VERSION_LEN};
 use crate::flash::MAX_SLOTS;
-use crate::json::{self, Kind, Text, Value};
+use crate::json::{self, Text, Value};
 
 /// What a bundle has to be for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub struct Manifest {
     pub name: Name,
     /// Our extension: firmware below the device's counter does not run. 0 if not given.
     pub security_counter: u32,
-    /// CRC-32 of the manifest's bytes: tells one bundle from another, by accident but not by malice.
+    /// CRC-32 of the manifest's bytes: tells one bundle from another, unless by malice.
     pub identity: u32,
     /// The application.
     pub app: PartPlan,
@@ -103,33 +106,39 @@ impl Manifest {
     /// # Errors
     /// Any [`BundleError`] about a manifest; nothing has been written by then.
     pub fn select(bytes: &[u8], selector: &Selector<'_>) -> Result<Self, BundleError> {
-        let root = Object { part: None, value: json::parse(bytes)? };
-        root.check_kind()?;
-        let platform = root.required_text("platform")?;
-        let version = root.required_text("version")?;
-        let build_id = root.required_text("build_id")?;
-        let parts = root.parts()?;
+        let Top { platform, version, build_id, name, security_counter, parts } =
+            Top::read(json::parse(bytes)?).map_err(|wrong| wrong.at(None))?;
         if !platform.eq_ignore_ascii_case(selector.platform) {
             return Err(BundleError::WrongPlatform {
                 found: short_name(platform.chars()),
                 expected: short_name(selector.platform.chars()),
             });
         }
-        let skipped = survey(parts, selector)?;
-        let app = choose(parts, selector, PartKind::App)?.ok_or(BundleError::MissingAppPart)?;
-        let data = choose(parts, selector, PartKind::Data)?;
+        let mut skipped = Skipped::default();
+        let mut apps = Choice::default();
+        let mut data = Choice::default();
+        for (name, value) in parts.entries() {
+            let part = Part::read(name, value, selector).map_err(|wrong| wrong.at(Some(name)))?;
+            match part.kind {
+                Some(PartKind::App) => apps.offer(part, selector.target_slot),
+                Some(PartKind::Data) => data.offer(part, selector.target_slot),
+                None => skipped.add(name),
+            }
+        }
+        let slot = selector.target_slot;
+        let app = apps.settle(PartKind::App, slot)?.ok_or(BundleError::MissingAppPart)?;
+        let data = data.settle(PartKind::Data, slot)?;
         if let Some(data) = &data
             && data.src == app.src
         {
-            return Err(BundleError::SharedSource { src: app.src });
+            return Err(BundleError::SharedSource { src: short_name(app.src.chars()) });
         }
-        let name = root.field("name").and_then(Value::as_text);
         Ok(Self {
-            version: root.decode("version", version)?,
-            build_id: root.decode("build_id", build_id)?,
-            platform: root.decode("platform", platform)?,
+            version: decode("version", version).map_err(|wrong| wrong.at(None))?,
+            build_id: decode("build_id", build_id).map_err(|wrong| wrong.at(None))?,
+            platform: decode("platform", platform).map_err(|wrong| wrong.at(None))?,
             name: name.map(|name| short_name(name.chars())).unwrap_or_default(),
-            security_counter: root.number("security_counter")?.unwrap_or(0),
+            security_counter,
             identity: crc32(bytes),
             app,
             data,
@@ -155,7 +164,7 @@ impl PartPlan {
     pub fn check_size(&self, announced: u32) -> Result<(), BundleError> {
         match self.size {
             Some(expected) if expected != announced => Err(BundleError::SizeMismatch {
-                file: self.src.clone(),
+                file: short_name(self.src.chars()),
                 expected,
                 found: announced,
             }),
@@ -163,14 +172,14 @@ impl PartPlan {
         }
     }
 
-    fn read(part: &Part<'_>) -> Result<Self, BundleError> {
-        let object = &part.object;
+    fn read(part: &Part<'_>) -> Result<Self, Wrong> {
+        let fields = part.fields;
         Ok(Self {
-            src: object.file_name("src")?,
-            size: object.number("size")?,
-            sha256: object.checksum("cs_sha256")?,
-            sha1: object.checksum("cs_sha1")?,
-            load_address: object.number("load_addr")?.unwrap_or(0),
+            src: file_name(fields, "src")?,
+            size: number(fields, "size")?,
+            sha256: checksum(fields, "cs_sha256")?,
+            sha1: checksum(fields, "cs_sha1")?,
+            load_address: number(fields, "load_addr")?.unwrap_or(0),
             slot_mask: part.slot.map_or(ANY_SLOT, |slot| 1u8.checked_shl(slot).unwrap_or(0)),
         })
     }
@@ -186,52 +195,50 @@ impl PartKind {
     }
 }
 
-/// Checks that all parts can be understood as far as that matters, and counts those that do not.
-fn survey(parts: Value<'_>, selector: &Selector<'_>) -> Result<Skipped, BundleError> {
-    let mut skipped = Skipped::default();
-    for (name, value) in parts.entries() {
-        if Part::read(name, value, selector)?.kind.is_none() {
-            if skipped.count == 0 {
-                skipped.first = short_name(name.chars());
-            }
-            skipped.count = skipped.count.saturating_add(1);
+impl Skipped {
+    fn add(&mut self, name: Text<'_>) {
+        if self.count == 0 {
+            self.first = short_name(name.chars());
         }
+        self.count = self.count.saturating_add(1);
     }
-    Ok(skipped)
 }
 
-/// The part of `kind` for the target slot: the one bound to it, else the one bound to none.
-fn choose(
-    parts: Value<'_>,
-    selector: &Selector<'_>,
-    kind: PartKind,
-) -> Result<Option<PartPlan>, BundleError> {
-    let slot = selector.target_slot;
-    let of_kind = || {
-        let all =
-            parts.entries().filter_map(|(name, value)| Part::read(name, value, selector).ok());
-        all.filter(|part| part.kind == Some(kind))
-    };
-    let bound = Some(u32::from(slot));
-    let wanted = if of_kind().any(|part| part.slot == bound) { bound } else { None };
-    let mut fitting = of_kind().filter(|part| part.slot == wanted);
-    match (fitting.next(), fitting.next()) {
-        (Some(part), None) => PartPlan::read(&part).map(Some),
-        (Some(first), Some(second)) => Err(BundleError::AmbiguousParts {
-            first: first.object.part_name().unwrap_or_default(),
-            second: second.object.part_name().unwrap_or_default(),
-            slot,
-        }),
-        (None, _) => match of_kind().next() {
-            None => Ok(None),
-            Some(_) => Err(BundleError::NoPartForSlot { kind: kind.as_str(), slot }),
-        },
+/// The top level of a manifest.
+struct Top<'a> {
+    platform: Text<'a>,
+    version: Text<'a>,
+    build_id: Text<'a>,
+    name: Option<Text<'a>>,
+    security_counter: u32,
+    /// An object with at least one member.
+    parts: Value<'a>,
+}
+
+impl<'a> Top<'a> {
+    fn read(manifest: Value<'a>) -> Result<Self, Wrong> {
+        check_object(manifest, "")?;
+        let parts = field(manifest, "parts").ok_or(Wrong::new("parts", FieldProblem::Missing))?;
+        check_object(parts, "parts")?;
+        if parts.entries().next().is_none() {
+            return Err(Wrong::new("parts", FieldProblem::Missing));
+        }
+        Ok(Self {
+            platform: required_text(manifest, "platform")?,
+            version: required_text(manifest, "version")?,
+            build_id: required_text(manifest, "build_id")?,
+            name: field(manifest, "name").and_then(Value::as_text),
+            security_counter: number(manifest, "security_counter")?.unwrap_or(0),
+            parts,
+        })
     }
 }
 
 /// A part as it stands in the manifest.
+#[derive(Clone, Copy)]
 struct Part<'a> {
-    object: Object<'a>,
+    name: Text<'a>,
+    fields: Value<'a>,
     /// None: to be skipped.
     kind: Option<PartKind>,
     /// The slot it is bound to; always none for a part to be skipped.
@@ -239,33 +246,26 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn read(
-        name: Text<'a>,
-        value: Value<'a>,
-        selector: &Selector<'_>,
-    ) -> Result<Self, BundleError> {
-        let object = Object { part: Some(name), value };
-        object.check_kind()?;
-        let kind = object.field("type").and_then(Value::as_text);
-        let (kind, of_type) = match kind {
+    fn read(name: Text<'a>, fields: Value<'a>, selector: &Selector<'_>) -> Result<Self, Wrong> {
+        check_object(fields, "")?;
+        let (kind, of_type) = match field(fields, "type").and_then(Value::as_text) {
             Some(kind) if kind == PartKind::App.as_str() => (PartKind::App, None),
             Some(kind) if kind == PartKind::Data.as_str() && selector.has_data => {
                 (PartKind::Data, None)
             }
             kind => match kind.and_then(slot_of_type) {
                 Some(slot) => (PartKind::App, Some(slot)),
-                None => return Ok(Self { object, kind: None, slot: None }),
+                None => return Ok(Self { name, fields, kind: None, slot: None }),
             },
         };
-        let slot = object.number("slot")?;
-        let in_range = slot.is_none_or(|slot| usize::try_from(slot).is_ok_and(|n| n < MAX_SLOTS));
-        if !in_range {
-            return Err(object.error("slot", FieldProblem::NotA("a slot number from 0 to 7")));
+        let slot = number(fields, "slot")?;
+        if !slot.is_none_or(is_slot) {
+            return Err(Wrong::new("slot", FieldProblem::NotA("a slot number from 0 to 7")));
         }
         if of_type.is_some() && slot.is_some() && slot != of_type {
-            return Err(object.error("slot", FieldProblem::NotA("the slot in its type")));
+            return Err(Wrong::new("slot", FieldProblem::NotA("the slot in its type")));
         }
-        Ok(Self { object, kind: Some(kind), slot: slot.or(of_type) })
+        Ok(Self { name, fields, kind: Some(kind), slot: slot.or(of_type) })
     }
 }
 
@@ -276,108 +276,52 @@ fn slot_of_type(kind: Text<'_>) -> Option<u32> {
         chars.next().filter(|&c| c == expected)?;
     }
     let slot = chars.next()?.to_digit(10)?;
-    let fits = chars.next().is_none() && usize::try_from(slot).is_ok_and(|n| n < MAX_SLOTS);
-    fits.then_some(slot)
+    (chars.next().is_none() && is_slot(slot)).then_some(slot)
 }
 
-/// A JSON object of the manifest, and where it is.
-struct Object<'a> {
-    /// Name of the part that it is; none for the whole manifest.
-    part: Option<Text<'a>>,
-    value: Value<'a>,
+fn is_slot(slot: u32) -> bool {
+    usize::try_from(slot).is_ok_and(|slot| slot < MAX_SLOTS)
 }
 
-impl<'a> Object<'a> {
-    fn check_kind(&self) -> Result<(), BundleError> {
-        match self.value.kind() {
-            Kind::Object => Ok(()),
-            Kind::Null | Kind::Bool | Kind::Number | Kind::String | Kind::Array => {
-                Err(self.error("", FieldProblem::NotA("a JSON object")))
-            }
-        }
-    }
+/// The parts of one kind, as far as the choice between them depends on them.
+#[derive(Default)]
+struct Choice<'a> {
+    /// There is one, for whatever slot.
+    any: bool,
+    /// The first two that are bound to the target slot.
+    bound: [Option<Part<'a>>; 2],
+    /// The first two that are bound to no slot.
+    free: [Option<Part<'a>>; 2],
+}
 
-    /// The member `key`, unless it is `null`.
-    fn field(&self, key: &str) -> Option<Value<'a>> {
-        self.value.get(key).filter(|value| value.kind() != Kind::Null)
-    }
-
-    /// The object of parts, which has at least one.
-    fn parts(&self) -> Result<Value<'a>, BundleError> {
-        const KEY: &str = "parts";
-        let parts = self.field(KEY).ok_or_else(|| self.error(KEY, FieldProblem::Missing))?;
-        if parts.kind() != Kind::Object {
-            return Err(self.error(KEY, FieldProblem::NotA("a JSON object")));
-        }
-        match parts.entries().next() {
-            Some(_) => Ok(parts),
-            None => Err(self.error(KEY, FieldProblem::Missing)),
-        }
-    }
-
-    fn required_text(&self, key: &'static str) -> Result<Text<'a>, BundleError> {
-        let value = self.field(key).ok_or_else(|| self.error(key, FieldProblem::Missing))?;
-        let text = value.as_text().ok_or_else(|| self.error(key, FieldProblem::NotA("text")))?;
-        match text.chars().next() {
-            Some(_) => Ok(text),
-            None => Err(self.error(key, FieldProblem::Missing)),
-        }
-    }
-
-    /// A number, or as Mongoose OS has it also text with a number, such as `"0x8020000"`.
-    fn number(&self, key: &'static str) -> Result<Option<u32>, BundleError> {
-        let Some(value) = self.field(key) else {
-            return Ok(None);
+impl<'a> Choice<'a> {
+    fn offer(&mut self, part: Part<'a>, target_slot: u8) {
+        self.any = true;
+        let list = match part.slot {
+            None => &mut self.free,
+            Some(slot) if slot == u32::from(target_slot) => &mut self.bound,
+            Some(_) => return,
         };
-        match value.lenient_u32() {
-            Some(number) => Ok(Some(number)),
-            None => Err(self.error(key, FieldProblem::NotA("a number of 32 bits"))),
+        if let Some(place) = list.iter_mut().find(|place| place.is_none()) {
+            *place = Some(part);
         }
     }
 
-    /// `N` bytes as hex, upper or lower case.
-    fn checksum<const N: usize>(&self, key: &'static str) -> Result<Option<[u8; N]>, BundleError> {
-        let Some(value) = self.field(key) else {
-            return Ok(None);
-        };
-        match value.as_text().and_then(hex) {
-            Some(bytes) => Ok(Some(bytes)),
-            None => Err(self.error(key, FieldProblem::NotHex { digits: N.saturating_mul(2) })),
+    /// The part bound to the target slot, else the one bound to none.
+    fn settle(&self, kind: PartKind, slot: u8) -> Result<Option<PartPlan>, BundleError> {
+        let fitting = if matches!(self.bound, [None, _]) { &self.free } else { &self.bound };
+        match fitting {
+            [Some(part), None] => match PartPlan::read(part) {
+                Ok(plan) => Ok(Some(plan)),
+                Err(wrong) => Err(wrong.at(Some(part.name))),
+            },
+            [Some(first), Some(second)] => Err(BundleError::AmbiguousParts {
+                first: short_name(first.name.chars()),
+                second: short_name(second.name.chars()),
+                slot,
+            }),
+            [None, _] if self.any => Err(BundleError::NoPartForSlot { kind: kind.as_str(), slot }),
+            [None, _] => Ok(None),
         }
     }
-
-    fn file_name(&self, key: &'static str) -> Result<Name, BundleError> {
-        let mut name = Name::new();
-        for c in self.required_text(key)?.chars() {
-            name.push(c).map_err(|_| self.error(key, FieldProblem::TooLong { limit: MAX_NAME }))?;
-        }
-        Ok(name)
-    }
-
-    fn decode<const N: usize>(
-        &self,
-        key: &'static str,
-        text: Text<'a>,
-    ) -> Result<String<N>, BundleError> {
-        text.decode_into()
-            .map_err(|too_long| self.error(key, FieldProblem::TooLong { limit: too_long.limit }))
-    }
-
-    fn part_name(&self) -> Option<Name> {
-        self.part.map(|name| short_name(name.chars()))
-    }
-
-    fn error(&self, key: &'static str, problem: FieldProblem) -> BundleError {
-        BundleError::Field { part: self.part_name(), key, problem }
-    }
-}
-
-fn hex<const N: usize>(text: Text<'_>) -> Option<[u8; N]> {
-    let mut digits = text.chars().map(|c| c.to_digit(16));
-    let mut bytes = [0; N];
-    for byte in &mut bytes {
-        let (high, low) = (digits.next()??, digits.next()??);
-        *byte = u8::try_from(high << 4 | low).ok()?;
-    }
-    digits.next().is_none().then_some(bytes)
 }

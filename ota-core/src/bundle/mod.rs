@@ -29,6 +29,47 @@
 //!                 JSON with the signatures of the manifest's bytes; all else is passed over.
 //! ```
 //!
+//! # Use
+//! ```
+//! use ota_core::bundle::{BundleError, Event, Manifest, Reader, Selector};
+//!
+//! /// Counts the bytes that a bundle has for this device.
+//! fn wanted_bytes<'a>(
+//!     pieces: impl Iterator<Item = &'a [u8]>,
+//!     selector: &Selector<'_>,
+//! ) -> Result<usize, BundleError> {
+//!     let (mut reader, mut scratch) = (Reader::new(), [0; 2048]);
+//!     let (mut manifest, mut count) = (None, 0);
+//!     for mut input in pieces {
+//!         loop {
+//!             let fed = reader.feed(input, &mut scratch)?;
+//!             input = &input[fed.consumed..];
+//!             match fed.event {
+//!                 Event::More => break,
+//!                 Event::Manifest { len } => {
+//!                     manifest = Some(Manifest::select(&scratch[..len], selector)?);
+//!                 }
+//!                 Event::FileStart { size, .. } => {
+//!                     match manifest.as_ref().and_then(|m| m.wanted(reader.file_name())) {
+//!                         Some((_kind, part)) => part.check_size(size)?,
+//!                         None => reader.skip_file(),
+//!                     }
+//!                 }
+//!                 Event::Data(bytes) => count += bytes.len(),
+//!                 Event::FileEnd | Event::Directory => {}
+//!             }
+//!         }
+//!     }
+//!     reader.finish()?;
+//!     Ok(count)
+//! }
+//! # let bundle = include_bytes!("../../../tests/vectors/mos-1.1.0.zip");
+//! # let selector = Selector { platform: "sim", target_slot: 1, has_data: false };
+//! # assert_eq!(wanted_bytes(bundle.chunks(512), &selector), Ok(45856));
+//! ```
+//! A job also has to see to it that each wanted file comes exactly once: an archive may hold two
+//! files of one name, or lack one.
+//!
 //! # Limits
 //! | what | limit | beyond it |
 //! |---|---|---|
@@ -51,6 +92,7 @@
 //! file; a staging job first makes sure that it is the same bundle ([`Manifest::identity`]).
 
 mod error;
+mod fields;
 mod header;
 mod manifest;
 #[cfg(test)]
@@ -67,11 +109,12 @@ pub const MAX_NAME: usize = 49;
 /// Name of a file or part.
 pub type Name = heapless::String<MAX_NAME, u8>;
 
-/// As much of a name as fits.
+/// As much of a name as fits, made fit for a message: names come from outside, and messages may go
+/// to a terminal.
 fn short_name(chars: impl Iterator<Item = char>) -> Name {
     let mut name = Name::new();
     for c in chars {
-        if name.push(c).is_err() {
+        if name.push(if c.is_control() { '?' } else { c }).is_err() {
             break;
         }
     }

@@ -1,7 +1,7 @@
 //! A push parser of stored ZIP archives, by local headers.
 //!
-//! Bytes go in as they come, in pieces of any size, and are looked at once: the central directory at
-//! an archive's end is never needed. See the [parent module](super) for the layout of the bytes.
+//! Bytes go in as they come, in pieces of any size, and are looked at once: the central directory
+//! at an archive's end is never needed. See the [parent module](super) for the layout of the bytes.
 //!
 //! # Invariants
 //! * [`Event::More`] means that all input was consumed; every other event means progress. A loop
@@ -161,8 +161,8 @@ impl Reader {
     /// leave it alone. It is not used afterwards and may be empty then.
     ///
     /// # Errors
-    /// Any [`BundleError`] about the archive. No error is of the caller's input being cut anywhere;
-    /// a stream that has ended is what [`Self::finish`] is for.
+    /// Any [`BundleError`] about the archive. An input that is cut somewhere is no error: whether the
+    /// stream may end there is what [`Self::finish`] tells.
     pub fn feed<'i>(
         &mut self,
         input: &'i [u8],
@@ -188,8 +188,8 @@ impl Reader {
         self.name.as_str()
     }
 
-    /// Passes over the rest of the file's data: no more events come of it, not even its end, and its
-    /// CRC-32 is not checked. Between files this does nothing.
+    /// Passes over the rest of the file's data: no more events come of it, not even its end, and
+    /// its CRC-32 is not checked. Between files this does nothing.
     pub fn skip_file(&mut self) {
         if self.phase == Phase::Data {
             self.phase = Phase::SkippedData;

@@ -25,11 +25,11 @@ impl Extent {
     }
 }
 
-/// One slot: room for an application and its descriptor (the last erase sector), and optionally for
+/// One slot: room for an application and its descriptor (at the end), and optionally for
 /// a data part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotLayout {
-    /// Application and, in its last erase sector, the descriptor.
+    /// Application and, in erase sectors of its own at the end, the descriptor.
     pub app: Extent,
     /// The data part.
     pub data: Option<Extent>,
@@ -67,7 +67,7 @@ pub enum LayoutError {
         /// Its erase unit in bytes.
         sector_size: u32,
     },
-    /// The region has fewer erase sectors than it needs (record and application: 2, data: 1).
+    /// The region has fewer erase sectors than it needs (record: 2; application: 1 and those of the descriptor; data: 1).
     TooSmall {
         /// The region.
         region: Region,
@@ -167,7 +167,11 @@ fn check_region(region: Region, extent: Extent, shape: Geometry) -> Result<(), L
         return Err(LayoutError::Unaligned { region, sector_size });
     }
     let sectors_needed = match region {
-        Region::Record | Region::App(_) => 2,
+        Region::Record => 2,
+        // The descriptor, and at least one for the application.
+        Region::App(_) => {
+            (crate::descriptor::LEN as u32).div_ceil(sector_size).saturating_add(1)
+        }
         Region::Data(_) => 1,
     };
     if extent.size.checked_div(sector_size).unwrap_or(0) < sectors_needed {

@@ -19,7 +19,7 @@
 mod devices;
 mod layout;
 
-pub use devices::{OneDevice, TwoDevices};
+pub use devices::{EitherError, MapError, OneDevice, TwoDevices};
 pub use layout::{Extent, Layout, LayoutError, SlotLayout};
 
 /// The largest write unit supported, in bytes (STM32H7: 32).

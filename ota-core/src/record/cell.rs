@@ -81,10 +81,6 @@ impl CellShape {
         })
     }
 
-    pub(super) fn slots(&self) -> u8 {
-        self.slots
-    }
-
     /// Generation of a position: how many sectors were begun before its own.
     pub(super) fn generation(&self, position: u32) -> u32 {
         position.checked_div(self.cells).unwrap_or(0)

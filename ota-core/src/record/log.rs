@@ -34,8 +34,9 @@ pub struct Newest {
     pub newer_format: Option<u8>,
     /// Whether its seal reads whole.
     pub sealed: bool,
-    /// How many sealed cells in a row hold these very fields, up to and with the newest.
-    pub copies: u8,
+    /// Whether the cell before it holds the same fields, sealed: then the loss of either changes
+    /// nothing.
+    pub backed_up: bool,
 }
 
 /// The log as found at open.
@@ -44,6 +45,8 @@ pub struct Log {
     pub(super) shape: CellShape,
     /// The record in force, if there is one.
     pub newest: Option<Newest>,
+    /// Position of the valid cell before the record in force.
+    second: Option<u32>,
     /// The highest position above the record in force that a readable header claims.
     claimed: Option<u32>,
     /// Whether every cell reads as never used.
@@ -60,8 +63,14 @@ impl Log {
     pub fn open<F: FlashRead>(flash: &mut F) -> Result<Self, RecordTooSmall> {
         let geometry = flash.geometry(Region::Record).ok_or(RecordTooSmall)?;
         let shape = CellShape::new(geometry, flash.slots()).ok_or(RecordTooSmall)?;
-        let mut log =
-            Self { shape, newest: None, claimed: None, all_blank: true, unreadable: true };
+        let mut log = Self {
+            shape,
+            newest: None,
+            second: None,
+            claimed: None,
+            all_blank: true,
+            unreadable: true,
+        };
         shape.for_each_header(flash, |flash, header| {
             log.unreadable &= header == Header::Unreadable;
             log.all_blank &= header == Header::Blank;
@@ -107,37 +116,32 @@ impl Log {
 
     /// Takes note of a finished append.
     pub(crate) fn appended(&mut self, append: &Append) {
-        let copies = match &self.newest {
-            Some(newest) if newest.record == append.record => newest.copies.saturating_add(1),
-            _ => 1,
-        };
-        self.newest = Some(Newest {
-            record: append.record,
-            position: append.target.position,
-            newer_format: None,
-            sealed: true,
-            copies,
-        });
+        let (record, position) = (append.record, append.target.position);
+        let backed_up = self.newest.is_some_and(|newest| newest.sealed && newest.record == record);
+        self.newest = Some(Newest { record, position, newer_format: None, sealed: true, backed_up });
         self.claimed = None;
         self.all_blank = false;
     }
 
+    /// Looks at the cell at `position`, if it can be the newest or the one before it.
     fn consider<F: FlashRead>(&mut self, flash: &mut F, position: u32) {
-        if self.newest.as_ref().is_some_and(|newest| position <= newest.position) {
+        if self.second.is_some_and(|second| position <= second) {
             return;
         }
         let Body::Valid { record, format } = self.shape.body(flash, position) else { return };
-        let copies = match &self.newest {
-            Some(older) if older.sealed && older.record == record => older.copies.saturating_add(1),
-            _ => 1,
-        };
-        self.newest = Some(Newest {
-            record,
-            position,
-            newer_format: (format > FORMAT).then_some(format),
-            sealed: self.shape.sealed(flash, position),
-            copies,
-        });
+        let sealed = self.shape.sealed(flash, position);
+        match &mut self.newest {
+            Some(newest) if position < newest.position => {
+                newest.backed_up = sealed && record == newest.record;
+                self.second = Some(position);
+            }
+            older => {
+                let backed_up = older.is_some_and(|older| older.sealed && older.record == record);
+                self.second = older.map(|older| older.position);
+                let newer_format = (format > FORMAT).then_some(format);
+                *older = Some(Newest { record, position, newer_format, sealed, backed_up });
+            }
+        }
     }
 
     /// Whether a header with this position can be that of an append that came after the record in

@@ -40,11 +40,15 @@
 
 mod cell;
 mod fields;
+#[cfg(feature = "std")]
+mod inspect;
 mod log;
 #[cfg(feature = "serde")]
 mod v1;
 
 pub use fields::{Invalid, NO_SLOT, NOTE_LEN, Reason, Record, SlotState};
+#[cfg(feature = "std")]
+pub use inspect::{Cell, Content, Shape, inspect};
 pub(crate) use log::Append;
 pub use log::{AppendFailed, Log, Newest, RecordTooSmall};
 #[cfg(feature = "serde")]

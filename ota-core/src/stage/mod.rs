@@ -96,8 +96,8 @@ enum Phase {
     Input,
     /// The slot is to be marked, then its descriptor erased; then as the flag says.
     Mark,
-    EraseDescriptor,
-    DescriptorErased,
+    /// The sectors of the descriptor are erased, from this offset on.
+    EraseDescriptor { offset: u32 },
     /// The buffer goes to flash; the part is complete then if so marked.
     Flush {
         last: bool,
@@ -212,21 +212,13 @@ impl Job {
         match &mut self.phase {
             Phase::Input => self.copy_input(flash, buffer),
             Phase::Mark => {
-                self.phase = Phase::EraseDescriptor;
+                self.phase = Phase::EraseDescriptor { offset: self.site.app_room };
                 self.marked = true;
                 Ok(Next::Append(Event::StageStarted { slot: self.site.slot }))
             }
-            Phase::EraseDescriptor => {
-                self.phase = Phase::DescriptorErased;
-                let region = Region::App(self.site.slot);
-                Ok(Next::Want(Want::Erase { region, offset: self.site.app_room }))
-            }
-            Phase::DescriptorErased => {
-                if !ok {
-                    return Err(self.fault(FlashAction::Erase, self.site.app_room));
-                }
-                self.phase = Phase::Input;
-                Ok(Next::Again)
+            Phase::EraseDescriptor { offset } => {
+                let offset = *offset;
+                self.erase_descriptor(flash, ok, offset)
             }
             Phase::Flush { last } => {
                 let last = *last;
@@ -235,6 +227,26 @@ impl Job {
             Phase::Redigest(_) => self.redigest(flash, buffer),
             Phase::Finish(_) => self.finish_step(flash, buffer, ok),
         }
+    }
+
+    fn erase_descriptor<F: FlashRead>(
+        &mut self,
+        flash: &F,
+        ok: bool,
+        offset: u32,
+    ) -> Result<Next, StageError> {
+        let region = Region::App(self.site.slot);
+        let Some(geometry) = flash.geometry(region) else { return Err(StageError::NoSlot) };
+        if offset > self.site.app_room && !ok {
+            return Err(self.fault(FlashAction::Erase, offset));
+        }
+        if offset >= geometry.size {
+            self.phase = Phase::Input;
+            return Ok(Next::Again);
+        }
+        self.phase =
+            Phase::EraseDescriptor { offset: offset.saturating_add(geometry.sector_size.max(1)) };
+        Ok(Next::Want(Want::Erase { region, offset }))
     }
 
     fn flush<F: FlashRead>(

@@ -111,7 +111,8 @@ impl Job {
         if let Source::Bundle { reader, .. } = &mut self.source {
             *reader = Reader::resume_in_file(point.stream_offset, left);
         }
-        self.phase = Phase::Input;
+        // The interrupted job may have come as far as writing the descriptor.
+        self.phase = Phase::EraseDescriptor { offset: self.site.app_room };
         Ok(Next::Again)
     }
 

@@ -48,10 +48,6 @@ impl Writer {
         Self { region, geometry, base, filled: 0, phase: Phase::Prepare, trusted }
     }
 
-    pub(crate) fn region(&self) -> Region {
-        self.region
-    }
-
     /// Offset of the next byte to come.
     pub(crate) fn offset(&self) -> u32 {
         self.base.saturating_add(self.filled as u32)

@@ -5,7 +5,7 @@ use std::vec::Vec;
 use crate::crc::crc32;
 
 /// One file, with everything in its local header.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) name: Vec<u8>,
     pub(super) data: Vec<u8>,

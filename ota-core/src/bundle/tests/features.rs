@@ -44,6 +44,9 @@ fn the_first_folder_of_a_name_is_dropped_and_no_other() {
     }
     let folders = [Entry::new("a/", b""), manifest(), Entry::new("a/b/", b""), app()];
     assert_eq!(accepted(&archive(&folders)).files.len(), 1, "folders are no files");
+    // With data it is a file, whatever its name; nobody can want one without.
+    let outcome = accepted(&archive(&[manifest(), Entry::new("a/", b"x"), app()]));
+    assert_eq!((outcome.files[0].name.as_str(), outcome.files.len()), ("", 2));
     let nested = archive(&[Entry::new("a/b/manifest.json", SAMPLE_MANIFEST)]);
     let found = name("b/manifest.json");
     assert_eq!(refusal(&nested), BundleError::ManifestNotFirst { found });
@@ -103,6 +106,23 @@ fn a_data_descriptor_has_to_agree_and_to_be_announced() {
         assert!(matches!(
             error,
             BundleError::Malformed { reason: Malformed::FileHeader { .. }, .. }
+        ));
+        let mut twice = app().with_descriptor(with_signature);
+        twice.behind.extend_from_within(..);
+        let error = refusal(&with(twice));
+        assert!(matches!(
+            error,
+            BundleError::Malformed { reason: Malformed::FileHeader { .. }, .. }
+        ));
+        let mut larger = app().with_descriptor(with_signature);
+        let sizes = larger.behind.len() - 8;
+        let size = (SAMPLE_APP.len() as u32 + 1).to_le_bytes();
+        larger.behind.truncate(sizes);
+        larger.behind.extend([size, size].concat());
+        let error = refusal(&with(larger));
+        assert!(matches!(
+            error,
+            BundleError::Malformed { reason: Malformed::Descriptor { .. }, .. }
         ));
         for byte_from_end in 1..=8 {
             let mut wrong = app().with_descriptor(with_signature);
@@ -293,7 +313,8 @@ fn messages_begin_as_mongoose_os_words_them_and_say_what_to_do() {
     for (archive, message) in [
         (
             b"{\"platform\": \"sim\"}".to_vec(),
-            "Malformed archive (invalid file header): found 6c70227b instead of 04034b50, at byte 0",
+            "Malformed archive (invalid file header): found 6c70227b instead of 04034b50, \
+             at byte 0",
         ),
         (
             with(Entry { method: 8, ..app() }),
@@ -310,15 +331,15 @@ fn messages_begin_as_mongoose_os_words_them_and_say_what_to_do() {
         ),
         (
             archive(&[app()]),
-            "Malformed archive: first file is \"app.bin\"; repack with manifest.json first",
+            "Malformed archive: first file is 'app.bin'; repack with manifest.json first",
         ),
         (
             with(Entry { crc32: 0x1234, ..app() }),
-            "Invalid CRC of \"app.bin\": expected 00001234, found 640e0099",
+            "Invalid CRC of 'app.bin': expected 00001234, found 640e0099",
         ),
         (
             with(Entry::new(&"n".repeat(50), b"")),
-            "Too long file name \"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn\"...: \
+            "Too long file name 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn'...: \
              at most 49 bytes",
         ),
         (
@@ -333,6 +354,6 @@ fn messages_begin_as_mongoose_os_words_them_and_say_what_to_do() {
     let error = session.reader.finish().unwrap_err().to_string();
     assert_eq!(
         error,
-        "Incomplete update package: it ends after 235 bytes, 36 bytes of \"app.bin\" are missing"
+        "Incomplete update package: it ends after 210 bytes, 34 bytes of 'app.bin' are missing"
     );
 }

@@ -87,7 +87,7 @@ fn required_fields_are_named_when_they_are_missing() {
     assert_eq!(refusal(""), "Required manifest field missing: parts");
     assert_eq!(
         refusal(r#""app": {"type": "app"}"#),
-        r#"Required manifest field missing: parts."app".src"#
+        r#"Required manifest field missing: parts.app.src"#
     );
 }
 
@@ -102,7 +102,7 @@ fn what_is_no_manifest_is_refused() {
         ),
         (
             r#"{"platform":"sim","version":"1","build_id":"b","parts":{"a\nb":1}}"#,
-            r#"Invalid manifest: parts."a\nb" is not a JSON object"#,
+            r#"Invalid manifest: parts.a?b is not a JSON object"#,
         ),
     ] {
         assert_eq!(Manifest::select(text.as_bytes(), &SIM).unwrap_err().to_string(), message);
@@ -120,7 +120,7 @@ fn the_platform_is_compared_without_case() {
         let error = Manifest::select(text(APP, "").as_bytes(), &Selector { platform, ..SIM });
         assert_eq!(
             error.unwrap_err().to_string(),
-            format!("Wrong platform: the bundle is for \"sim\", this device is {platform:?}")
+            format!("Wrong platform: the bundle is for 'sim', this device is '{platform}'")
         );
     }
 }
@@ -146,8 +146,21 @@ fn texts_have_the_lengths_of_the_descriptor() {
     assert!(src(49).is_ok());
     assert_eq!(
         src(50).unwrap_err().to_string(),
-        r#"Invalid manifest: parts."app".src is longer than 49 bytes"#
+        r#"Invalid manifest: parts.app.src is longer than 49 bytes"#
     );
+}
+
+#[test]
+fn texts_hold_no_control_characters() {
+    for character in ["\\u0000", "\\r\\n", "\\u001b", "\u{7f}", "\u{85}"] {
+        for (key, was) in [("version", "1.1.0"), ("build_id", "b/1")] {
+            let text = text(APP, "").replace(was, &format!("1{character}2"));
+            assert_eq!(
+                Manifest::select(text.as_bytes(), &SIM).unwrap_err().to_string(),
+                format!("Invalid manifest: {key} is not text without control characters")
+            );
+        }
+    }
 }
 
 #[test]
@@ -160,7 +173,7 @@ fn numbers_are_of_32_bits() {
         for key in ["size", "load_addr", "slot"] {
             let message = refusal(&app(&format!(r#""{key}": {written}"#)));
             let expected = "is not a number of 32 bits";
-            assert_eq!(message, format!(r#"Invalid manifest: parts."app".{key} {expected}"#));
+            assert_eq!(message, format!(r#"Invalid manifest: parts.app.{key} {expected}"#));
         }
         let text = text(APP, &format!(r#""security_counter": {written},"#));
         let message = Manifest::select(text.as_bytes(), &SIM).unwrap_err().to_string();
@@ -180,7 +193,7 @@ fn checksums_are_hex_of_their_length() {
         for value in [short.as_str(), &long, &wrong, &sign, ""] {
             assert_eq!(
                 with(&format!("{value:?}")).unwrap_err().to_string(),
-                format!(r#"Invalid checksum format: parts."app".{key} is not {digits} hex digits"#)
+                format!(r#"Invalid checksum format: parts.app.{key} is not {digits} hex digits"#)
             );
         }
         assert!(with("12").unwrap_err().to_string().starts_with("Invalid checksum format"));
@@ -191,10 +204,11 @@ fn checksums_are_hex_of_their_length() {
 fn parts_of_other_types_are_skipped_and_reported() {
     let parts = format!(
         r#""boot": {{"type": "boot", "src": 7, "slot": "x"}}, {APP}, "nvs": {{"type": "nvs"}},
-           "odd": {{}}, "odder": {{"type": 5}}, "app9": {{"type": "app9"}}"#
+           "odd": {{}}, "odder": {{"type": 5}}, "app9": {{"type": "app9"}},
+           "a": {{"type": "app10"}}, "b": {{"type": "app1 "}}, "c": {{"type": "App"}}"#
     );
     let manifest = select(&parts).unwrap();
-    assert_eq!((manifest.skipped.count, manifest.skipped.first.as_str()), (5, "boot"));
+    assert_eq!((manifest.skipped.count, manifest.skipped.first.as_str()), (8, "boot"));
     let data = format!(r#"{APP}, "files": {{"type": "fs", "slot": "x"}}"#);
     let selector = Selector { has_data: false, ..SIM };
     let manifest = Manifest::select(text(&data, "").as_bytes(), &selector).unwrap();
@@ -239,10 +253,7 @@ fn two_parts_for_one_slot_are_refused_in_any_order() {
     let any = |name: &str| format!(r#""{name}": {{"type": "app", "src": "{name}.bin"}}"#);
     let one = |name: &str| format!(r#""{name}": {{"type": "app1", "src": "{name}.bin"}}"#);
     let both = format!("{}, {}", any("a"), any("b"));
-    assert_eq!(
-        refusal(&both),
-        r#"Invalid manifest: parts "a" and "b" both fit slot 1; give each a slot"#
-    );
+    assert_eq!(refusal(&both), r#"Invalid manifest: parts 'a' and 'b' both fit slot 1; bind them"#);
     // One that is bound settles it.
     for parts in [format!("{both}, {}", one("c")), format!("{}, {both}", one("c"))] {
         assert_eq!(select(&parts).unwrap().app.src, "c.bin");
@@ -261,11 +272,11 @@ fn slots_are_numbered_0_to_7() {
     assert_eq!(manifest.app.slot_mask, 0x80);
     assert_eq!(
         refusal(&app(r#""slot": 8"#)),
-        r#"Invalid manifest: parts."app".slot is not a slot number from 0 to 7"#
+        r#"Invalid manifest: parts.app.slot is not a slot number from 0 to 7"#
     );
     assert_eq!(
         refusal(r#""a": {"type": "app1", "slot": 0, "src": "x"}"#),
-        r#"Invalid manifest: parts."a".slot is not the slot in its type"#
+        r#"Invalid manifest: parts.a.slot is not the slot in its type"#
     );
     assert!(select(r#""a": {"type": "app1", "slot": 1, "src": "x"}"#).is_ok());
 }
@@ -275,7 +286,7 @@ fn one_file_is_one_part() {
     let parts = format!(r#"{APP}, "fs": {{"type": "fs", "src": "app.bin"}}"#);
     assert_eq!(
         refusal(&parts),
-        r#"Invalid manifest: src "app.bin" is named by two parts; give each its own"#
+        r#"Invalid manifest: src 'app.bin' is named by two parts; give each its own"#
     );
     let bound_elsewhere = format!(r#"{APP}, "fs": {{"type": "fs", "src": "f", "slot": 0}}"#);
     assert_eq!(
@@ -290,7 +301,7 @@ fn the_size_in_the_archive_has_to_be_the_one_in_the_manifest() {
     assert_eq!(manifest.app.check_size(100), Ok(()));
     assert_eq!(
         manifest.app.check_size(99).unwrap_err().to_string(),
-        "Invalid manifest: \"app.bin\" has 99 bytes in the archive, size says 100"
+        "Invalid manifest: 'app.bin' has 99 bytes in the archive, size says 100"
     );
     assert_eq!(select(APP).unwrap().app.check_size(99), Ok(()));
 }

@@ -1,0 +1,93 @@
+//! The log as it lies in flash, cell by cell: for tools that show it to people.
+//!
+//! Nothing here decides anything. What is in force is [`super::Log`]'s to say.
+
+use super::cell::{Body, CellShape, Header};
+use super::{Record, RecordTooSmall};
+use crate::flash::{FlashRead, Region};
+
+/// How the log divides its region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Erase sectors that are used.
+    pub sectors: u32,
+    /// Cells in each of them.
+    pub cells: u32,
+}
+
+/// One cell.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// The sector that it lies in, from 0.
+    pub sector: u32,
+    /// Its place in the sector, from 0.
+    pub index: u32,
+    /// Where it starts in the region, in bytes.
+    pub offset: u32,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What a cell holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Content {
+    /// Its header reads as erased.
+    Blank,
+    /// Its header is none that belongs there: torn, damaged, or another program's.
+    Garbage,
+    /// Its header cannot be read.
+    Unreadable,
+    /// Its header is whole and its body is not.
+    Damaged {
+        /// The position that the header claims.
+        position: u32,
+    },
+    /// A whole record.
+    Whole {
+        /// Its position in the log.
+        position: u32,
+        /// The format of the cell.
+        format: u8,
+        /// Whether its seal reads whole.
+        sealed: bool,
+        /// The fields, as far as this code knows the format.
+        record: Record,
+    },
+}
+
+/// Shows every cell to `visit`, in the order in which they lie in flash.
+///
+/// # Errors
+/// [`RecordTooSmall`]: the region cannot hold a log.
+pub fn inspect<F: FlashRead>(
+    flash: &mut F,
+    mut visit: impl FnMut(Cell),
+) -> Result<Shape, RecordTooSmall> {
+    let geometry = flash.geometry(Region::Record).ok_or(RecordTooSmall)?;
+    let shape = CellShape::new(geometry, flash.slots()).ok_or(RecordTooSmall)?;
+    for sector in 0..shape.sectors {
+        for index in 0..shape.cells {
+            let content = content(flash, &shape, sector, index);
+            // The position of a cell of the first round: its place is what counts.
+            let place = sector.saturating_mul(shape.cells).saturating_add(index);
+            visit(Cell { sector, index, offset: shape.cell_offset(place), content });
+        }
+    }
+    Ok(Shape { sectors: shape.sectors, cells: shape.cells })
+}
+
+fn content<F: FlashRead>(flash: &mut F, shape: &CellShape, sector: u32, index: u32) -> Content {
+    let position = match shape.header(flash, sector, index) {
+        Header::Blank => return Content::Blank,
+        Header::Garbage => return Content::Garbage,
+        Header::Unreadable => return Content::Unreadable,
+        Header::Cell { position } => position,
+    };
+    match shape.body(flash, position) {
+        Body::Damaged => Content::Damaged { position },
+        Body::Valid { record, format } => {
+            let sealed = shape.sealed(flash, position);
+            Content::Whole { position, format, sealed, record }
+        }
+    }
+}

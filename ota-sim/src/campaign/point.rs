@@ -1,0 +1,201 @@
+//! Points of a campaign: their names, what was found at them, and how they are counted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use super::rig::Rig;
+use crate::nor::{Nor, OpKind, PendingOp, Random, Tear};
+
+/// One power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The operation, counted from the first that is cut; for a second cut, from the boot on.
+    pub op: u64,
+    /// How it was torn.
+    pub tear: Tear,
+}
+
+/// One or two power cuts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// The cuts, in order.
+    pub cuts: Vec<Cut>,
+}
+
+impl Point {
+    /// A number that spreads points evenly, for choosing some and for rolling weak bits.
+    pub fn hash(&self, seed: u64) -> u64 {
+        let words = self.cuts.iter().flat_map(|cut| [cut.op, tear_number(cut.tear)]);
+        words.fold(seed, |hash, word| Random::at(hash, word).next_word())
+    }
+}
+
+/// A number for a tear, by its text.
+fn tear_number(tear: Tear) -> u64 {
+    u64::from(ota_core::crc::crc32(tear.to_string().as_bytes()))
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Cut { op, tear }) in self.cuts.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            write!(f, "{separator}{op}@{tear}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Point {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let cut = |text: &str| {
+            let (op, tear) = text.split_once('@').ok_or_else(|| format!("no @ in {text:?}"))?;
+            let op = op.parse().map_err(|error| format!("operation {op:?}: {error}"))?;
+            let tear = tear.parse().map_err(|error| format!("tear {tear:?}: {error:?}"))?;
+            Ok(Cut { op, tear })
+        };
+        let cuts = text.split(',').map(cut).collect::<Result<Vec<_>, String>>()?;
+        if cuts.len() > 2 { Err(format!("{} cuts; 1 or 2 work", cuts.len())) } else { Ok(Self { cuts }) }
+    }
+}
+
+/// What went wrong.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// In words.
+    pub message: String,
+}
+
+impl Failure {
+    pub(super) fn new(message: String) -> Self {
+        Self { message }
+    }
+}
+
+/// Where in flash an operation was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Where {
+    /// The boot record.
+    Record,
+    /// The application of a slot.
+    App,
+    /// The descriptor of a slot.
+    Descriptor,
+}
+
+/// Where `op` writes.
+pub(super) fn region_of(rig: &Rig, op: &PendingOp<'_>) -> Where {
+    let layout = rig.layout();
+    let address = op.address();
+    if address < layout.record.address + layout.record.size {
+        return Where::Record;
+    }
+    let descriptor = (0u8..).zip(layout.slots).any(|(index, slot)| {
+        (rig.descriptor_address(index)..slot.app.address + slot.app.size).contains(&address)
+    });
+    if descriptor { Where::Descriptor } else { Where::App }
+}
+
+/// Addresses of the cells that are sealed now, in the order in which they were written. Found by
+/// the bytes that the format document gives, not by the engine.
+pub(super) fn sealed_cells(nor: &Nor, record: std::ops::Range<u32>) -> Vec<u32> {
+    let bytes = nor.peek(record);
+    let mut cells: Vec<(u32, u32)> = Vec::new();
+    for at in (0..bytes.len().saturating_sub(128)).step_by(4) {
+        let header = &bytes[at..];
+        let sealed = header[8..].windows(4).take(200).position(|word| word == b"SEAL");
+        let next = header[8..].windows(3).position(|word| word == [b'O', b'R', 1]);
+        if header.starts_with(&[b'O', b'R', 1])
+            && sealed.is_some_and(|seal| next.is_none_or(|next| seal < next))
+        {
+            let position = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+            cells.push((position, at as u32));
+        }
+    }
+    cells.sort_unstable();
+    cells.into_iter().map(|(_, at)| at).collect()
+}
+
+/// The kind of a tear, without its numbers.
+fn tear_name(tear: Tear) -> &'static str {
+    match tear {
+        Tear::None => "none",
+        Tear::Whole => "whole",
+        Tear::Head => "head",
+        Tear::Tail => "tail",
+        Tear::AllButLast => "all-but-last",
+        Tear::AllButFirst => "all-but-first",
+        Tear::First { .. } => "first-n",
+        Tear::Units { .. } => "units",
+        Tear::TornAt { .. } => "torn-at",
+        Tear::Bits { percent: 0, .. } => "bits0",
+        Tear::Bits { percent: 1..=30, .. } => "bits10",
+        Tear::Bits { percent: 31..=70, .. } => "bits50",
+        Tear::Bits { percent: 71..=99, .. } => "bits90",
+        Tear::Bits { .. } => "bits100",
+        Tear::Zeros => "zeros",
+    }
+}
+
+/// What a walk has found.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Points that were tried: distinct.
+    pub points: u64,
+    /// Of these, pairs of cuts.
+    pub pairs: u64,
+    /// Points that exist on the way, tried or not, before equal ones are struck out.
+    pub listed: u64,
+    /// Tears that left flash as another one did.
+    pub without_effect: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// The first failures.
+    pub failures: Vec<(Point, Failure)>,
+    /// Points by operation and tear.
+    pub coverage: BTreeMap<(Where, bool, &'static str), u64>,
+}
+
+/// Failures that are kept with their story.
+const KEPT_FAILURES: usize = 5;
+
+impl Tally {
+    pub(super) fn note(
+        &mut self,
+        counted: bool,
+        point: &Point,
+        tear: Tear,
+        kind: OpKind,
+        region: Where,
+        result: Result<(), Failure>,
+    ) {
+        if counted {
+            self.points += 1;
+            self.pairs += u64::from(point.cuts.len() == 2);
+            let cell = (region, kind == OpKind::Erase, tear_name(tear));
+            *self.coverage.entry(cell).or_default() += 1;
+        }
+        if let Err(failure) = result {
+            self.failed += 1;
+            if self.failures.len() < KEPT_FAILURES {
+                self.failures.push((point.clone(), failure));
+            }
+        }
+    }
+
+    /// Adds what another walk has found.
+    pub fn add(&mut self, other: &Self) {
+        self.points += other.points;
+        self.pairs += other.pairs;
+        self.listed += other.listed;
+        self.without_effect += other.without_effect;
+        self.failed += other.failed;
+        let room = KEPT_FAILURES.saturating_sub(self.failures.len());
+        self.failures.extend(other.failures.iter().take(room).cloned());
+        for (cell, points) in &other.coverage {
+            *self.coverage.entry(*cell).or_default() += points;
+        }
+    }
+}

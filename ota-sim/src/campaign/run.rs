@@ -1,0 +1,262 @@
+//! A whole campaign: which walks are made, on how many threads, and what they found.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::images::Images;
+use super::point::{Failure, Point, Tally};
+use super::rig::{IMAGE_SIZE, Rig};
+use super::scenario::{ALL, Scenario};
+use super::walk::{Select, Walk};
+use crate::nor::{Part, Rule, TearBudget};
+
+/// Images that scenarios name.
+const IMAGES: u8 = 5;
+/// First cuts that lead on to pairs, at the most, before second cuts are thinned out.
+const FIRST_CUTS: u64 = 400;
+/// One first cut in so many is followed by the scenario's `retry`, whose way is long.
+const RETRY_ONE_IN: u64 = 6;
+/// More points are planned than asked for, because equal tears are struck out only when tried.
+const MARGIN_PERCENT: u64 = 25;
+
+/// What a campaign does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Scenarios, by name; empty: all.
+    pub scenarios: Vec<String>,
+    /// Parts, by name; empty: all.
+    pub parts: Vec<String>,
+    /// Rules for programming twice; empty: each part's own, and all of them on the generic ones.
+    pub rules: Vec<Rule>,
+    /// Cuts one after another: 1 or 2.
+    pub depth: u8,
+    /// About how many points to try; 0: all single cuts.
+    pub budget: u64,
+    /// Chooses points and rolls weak bits.
+    pub seed: u64,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// One kind of device in one scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// What happens.
+    pub scenario: &'static Scenario,
+    /// To which part.
+    pub part: &'static Part,
+    /// Under which rule.
+    pub rule: Rule,
+}
+
+/// What one case came to.
+#[derive(Clone, Debug)]
+pub struct CaseReport {
+    /// The case.
+    pub case: Case,
+    /// What was found.
+    pub tally: Tally,
+    /// How long it took, on one thread.
+    pub seconds: f64,
+    /// It does not even work without a cut.
+    pub broken: Option<Failure>,
+}
+
+/// What a campaign found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// By case.
+    pub cases: Vec<CaseReport>,
+    /// From start to end.
+    pub seconds: f64,
+    /// Threads that worked.
+    pub threads: usize,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl Plan {
+    /// The cases of this plan.
+    ///
+    /// # Errors
+    /// A text, if there is no scenario or part of a given name.
+    pub fn cases(&self) -> Result<Vec<Case>, String> {
+        let scenarios = chosen(&self.scenarios, ALL, |scenario| scenario.name, "scenario")?;
+        let parts = chosen(&self.parts, Part::ALL, |part| part.name, "part")?;
+        let mut cases = Vec::new();
+        for part in parts {
+            for rule in self.rules_of(part) {
+                cases.extend(scenarios.iter().map(|scenario| Case { scenario, part, rule }));
+            }
+        }
+        Ok(cases)
+    }
+
+    fn rules_of(&self, part: &Part) -> Vec<Rule> {
+        let generic = part.name == Part::GENERIC_4K4.name || part.name == Part::GENERIC_2K8.name;
+        match (self.rules.is_empty(), generic) {
+            (false, _) => self.rules.clone(),
+            (true, true) => vec![Rule::Free, Rule::AllZero, Rule::Never],
+            (true, false) => vec![part.rule],
+        }
+    }
+
+    /// Runs it. `progress` is told the points so far, now and then.
+    ///
+    /// # Errors
+    /// As [`Self::cases`].
+    pub fn run(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Report, String> {
+        let started = Instant::now();
+        let cases = self.cases()?;
+        let images = Images::new(IMAGES, IMAGE_SIZE);
+        let quota = (self.budget * (100 + MARGIN_PERCENT) / 100).div_ceil(cases.len().max(1) as u64);
+        let next = AtomicUsize::new(0);
+        let found = Mutex::new(Vec::new());
+        let points = std::sync::atomic::AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..self.threads.max(1) {
+                scope.spawn(|| {
+                    while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let report = self.run_case(case, &images, quota);
+                        let new = report.tally.points;
+                        progress(points.fetch_add(new, Ordering::Relaxed) + new);
+                        found.lock().expect("no thread panics with the lock").push(report);
+                    }
+                });
+            }
+        });
+        let mut cases = found.into_inner().expect("no thread panics with the lock");
+        cases.sort_by_key(|report| report.case.to_string());
+        let seconds = started.elapsed().as_secs_f64();
+        Ok(Report { cases, seconds, threads: self.threads.max(1), seed: self.seed })
+    }
+
+    fn run_case(&self, case: &Case, images: &Images, quota: u64) -> CaseReport {
+        let started = Instant::now();
+        let rig = case.rig();
+        let mut tally = Tally::default();
+        let walk = |select| {
+            let budget = TearBudget::BRIEF;
+            let mut walk = Walk::new(&rig, case.scenario, images, budget, select, self.seed);
+            walk.run().map(|()| walk.tally)
+        };
+        let mut all = || {
+            let singles = walk(Select::Count)?.listed.max(1);
+            let share = if self.depth > 1 { quota / 2 } else { quota };
+            let one_in = if quota == 0 { 1 } else { singles.div_ceil(share.max(1)) };
+            tally.add(&walk(Select::Singles(one_in))?);
+            if self.depth > 1 && quota > tally.points {
+                let first = singles.div_ceil(FIRST_CUTS);
+                let retry = RETRY_ONE_IN;
+                // Count the second cuts behind a few first ones.
+                let few = first * 16;
+                let look = walk(Select::Pairs { first: few, second: u64::MAX, retry })?;
+                let pairs = look.listed.saturating_sub(singles) * 16;
+                let second = pairs / (quota - tally.points).max(1);
+                tally.add(&walk(Select::Pairs { first, second: second.max(1), retry })?);
+            }
+            Ok(())
+        };
+        let broken = all().err();
+        CaseReport { case: *case, tally, seconds: started.elapsed().as_secs_f64(), broken }
+    }
+}
+
+impl Case {
+    /// The device of this case.
+    pub fn rig(&self) -> Rig {
+        Rig::new(self.part, self.rule, self.scenario.slots, self.scenario.trials)
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.scenario.name, self.part.name, self.rule)
+    }
+}
+
+/// A line that replays a point: scenario, part, rule, seed, cuts.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    case: Case,
+    seed: u64,
+    point: Point,
+}
+
+impl Replay {
+    /// The line of a point.
+    pub fn new(case: Case, seed: u64, point: Point) -> Self {
+        Self { case, seed, point }
+    }
+
+    /// Tries this one point.
+    ///
+    /// # Errors
+    /// What failed at it.
+    pub fn run(&self) -> Result<Tally, Failure> {
+        let rig = self.case.rig();
+        let images = Images::new(IMAGES, IMAGE_SIZE);
+        let select = Select::One(self.point.clone());
+        let scenario = self.case.scenario;
+        let mut walk = Walk::new(&rig, scenario, &images, TearBudget::BRIEF, select, self.seed);
+        walk.run()?;
+        match walk.tally.failures.pop() {
+            Some((_, failure)) => Err(failure),
+            None if walk.tally.points == 0 => {
+                Err(Failure { message: "there is no such point".into() })
+            }
+            None => Ok(walk.tally),
+        }
+    }
+}
+
+impl fmt::Display for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.case, self.seed, self.point)
+    }
+}
+
+impl FromStr for Replay {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [scenario, part, rule, seed, point] = words[..] else {
+            return Err(format!("{line:?}: give SCENARIO PART RULE SEED OP@TEAR[,OP@TEAR]"));
+        };
+        let case = Case {
+            scenario: one(scenario, ALL, |scenario| scenario.name, "scenario")?,
+            part: one(part, Part::ALL, |part| part.name, "part")?,
+            rule: rule.parse().map_err(|error| format!("rule {rule:?}: {error:?}"))?,
+        };
+        let seed = seed.parse().map_err(|error| format!("seed {seed:?}: {error}"))?;
+        Ok(Self { case, seed, point: point.parse()? })
+    }
+}
+
+fn chosen<T>(
+    names: &[String],
+    all: &'static [T],
+    name: impl Fn(&T) -> &'static str + Copy,
+    what: &str,
+) -> Result<Vec<&'static T>, String> {
+    if names.is_empty() {
+        return Ok(all.iter().collect());
+    }
+    names.iter().map(|wanted| one(wanted, all, name, what)).collect()
+}
+
+fn one<T>(
+    wanted: &str,
+    all: &'static [T],
+    name: impl Fn(&T) -> &'static str,
+    what: &str,
+) -> Result<&'static T, String> {
+    all.iter().find(|item| name(item) == wanted).ok_or_else(|| {
+        let known: Vec<_> = all.iter().map(&name).collect();
+        format!("no {what} {wanted:?}; there are {}", known.join(", "))
+    })
+}
