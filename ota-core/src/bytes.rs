@@ -39,3 +39,12 @@ pub(crate) const fn round_up(value: u32, unit: u32) -> u32 {
     let mask = unit.wrapping_sub(1);
     value.wrapping_add(mask) & !mask
 }
+
+/// A length as a 32-bit number; lengths beyond that do not occur in flash.
+#[expect(clippy::cast_possible_truncation, reason = "bounded in the line above the cast")]
+pub(crate) const fn len32(len: usize) -> u32 {
+    if len > 0x7FFF_FFFF {
+        return 0x7FFF_FFFF;
+    }
+    len as u32
+}

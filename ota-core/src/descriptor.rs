@@ -19,7 +19,7 @@
 //! the descriptor was read back. So a descriptor whose CRC is right stands before a whole image, and
 //! an image is found again when the record is lost.
 
-use crate::bytes::{array_at, put, round_up, u8_at, u16_at, u32_at};
+use crate::bytes::{array_at, len32, put, round_up, u8_at, u16_at, u32_at};
 use crate::crc::Crc32;
 use crate::flash::{FlashRead, Geometry, Region};
 
@@ -37,6 +37,7 @@ pub const PLATFORM_LEN: usize = 32;
 pub const ANY_SLOT: u8 = 0xFF;
 
 const MAGIC: [u8; 4] = *b"OTAD";
+const LEN_BYTES: [u8; 2] = [0x80, 0x01];
 const HEAD_LEN: usize = 64;
 const VERSION: usize = 96;
 const BUILD_ID: usize = 128;
@@ -64,7 +65,7 @@ pub enum DescriptorError {
 /// Where the descriptor of an application region lies, in whole erase sectors at its end; at the same
 /// time the most bytes that an application may have.
 pub fn offset(geometry: Geometry) -> u32 {
-    let sectors = (LEN as u32).div_ceil(geometry.sector_size.max(1));
+    let sectors = len32(LEN).div_ceil(geometry.sector_size.max(1));
     geometry.size.saturating_sub(sectors.saturating_mul(geometry.sector_size))
 }
 
@@ -79,7 +80,7 @@ impl Head {
         let mut head = Self { bytes: [0; HEAD_LEN], crc: 0 };
         let mut crc = Crc32::new();
         let mut chunk = [0; HEAD_LEN];
-        for at in (0..LEN as u32).step_by(HEAD_LEN) {
+        for at in (0..len32(LEN)).step_by(HEAD_LEN) {
             let place = start.saturating_add(at);
             if !(0..READ_TRIES).any(|_| flash.read(region, place, &mut chunk).is_ok()) {
                 return Err(DescriptorError::Unreadable);
@@ -87,7 +88,7 @@ impl Head {
             if at == 0 {
                 head.bytes = chunk;
             }
-            let last = at as usize + HEAD_LEN == LEN;
+            let last = at == len32(LEN - HEAD_LEN);
             crc.update(if last { crate::bytes::head(&chunk, HEAD_LEN - 4) } else { &chunk });
         }
         head.crc = crc.value();
@@ -191,7 +192,7 @@ impl Descriptor {
         let data = description.data.unwrap_or_default();
         put(&mut bytes, 0, &MAGIC);
         put(&mut bytes, 4, &[FORMAT, description.slot_mask]);
-        put(&mut bytes, 6, &(LEN as u16).to_le_bytes());
+        put(&mut bytes, 6, &LEN_BYTES);
         put(&mut bytes, 8, &description.load_address.to_le_bytes());
         put(&mut bytes, 12, &description.security_counter.to_le_bytes());
         put(&mut bytes, 16, &description.app.len.to_le_bytes());

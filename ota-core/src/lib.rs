@@ -59,4 +59,4 @@ pub use stage::{RawImage, StageError};
 #[cfg(feature = "stage")]
 pub use state::{BootStateChange, Refused};
 #[cfg(feature = "stage")]
-pub use updater::{ChangeError, JobState, Updater};
+pub use updater::{Change, ChangeError, JobState, Updater};

@@ -1,7 +1,9 @@
 //! The application's engine over blocking flash.
 
 use crate::descriptor::Descriptor;
-use crate::flash::FlashMap;
+#[cfg(feature = "async")]
+use crate::flash::Op;
+use crate::flash::{FlashMap, FlashRead};
 use crate::machine::{Config, Machine, OpenError, Step};
 use crate::record::{NOTE_LEN, Record};
 use crate::report::{BootState, ImageInfo, Progress};
@@ -58,7 +60,27 @@ pub struct Updater<'b, F> {
     deadline_ms: Option<u64>,
 }
 
-impl<'b, F: FlashMap> Updater<'b, F> {
+/// A change of the boot state that the application may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Confirm the running image.
+    Commit,
+    /// The application has started well: commits an image whose commit timeout is 0.
+    GoodStart,
+    /// The application's start failed: rolls an uncommitted image back.
+    BadStart,
+    /// The time for the commit is over: rolls an uncommitted image back.
+    CommitTimeout,
+    /// Roll back to the previous image.
+    Revert,
+    /// Change parts of the boot state.
+    Set(BootStateChange),
+    /// Keep 16 bytes of the application's.
+    Note([u8; NOTE_LEN]),
+}
+
+/// What does not change flash by itself: the same for every driver.
+impl<'b, F: FlashRead> Updater<'b, F> {
     /// Reads the record. `buffer` is lent for the engine's life: at least
     /// [`crate::MIN_BUFFER`] bytes, a whole erase sector to let equal sectors be skipped.
     /// `now_ms` starts the time for the commit, if the running image is on trial.
@@ -117,88 +139,6 @@ impl<'b, F: FlashMap> Updater<'b, F> {
         })
     }
 
-    /// Confirms the running image.
-    ///
-    /// # Errors
-    /// [`ChangeError`]: it is committed already, or not the active one.
-    pub fn commit(&mut self) -> Result<(), ChangeError> {
-        let security_counter = self.running_counter();
-        self.change(&Event::Commit { security_counter })?;
-        self.deadline_ms = None;
-        Ok(())
-    }
-
-    /// Tells how the start of the application went. A good one commits an image whose commit timeout
-    /// is 0; a bad one rolls an uncommitted image back. True: reboot now.
-    ///
-    /// # Errors
-    /// [`ChangeError`]; a bad start of a committed image has nothing to roll back to.
-    pub fn report_start(&mut self, good: bool) -> Result<bool, ChangeError> {
-        if good {
-            let security_counter = self.running_counter();
-            self.change(&Event::GoodStart { security_counter })?;
-        } else {
-            self.change(&Event::BadStart)?;
-        }
-        Ok(!good)
-    }
-
-    /// Rolls back to the previous image: reboot after it.
-    ///
-    /// # Errors
-    /// [`ChangeError`]: there is none, or it is too old.
-    pub fn revert(&mut self) -> Result<(), ChangeError> {
-        let slot = self.machine.record().revert();
-        let security_counter = self.machine.counter_of(&mut self.flash, slot);
-        self.change(&Event::Revert { security_counter })?;
-        self.deadline_ms = None;
-        Ok(())
-    }
-
-    /// Changes parts of the boot state; no reboot, and a running commit timer runs on.
-    ///
-    /// # Errors
-    /// [`ChangeError`]: a slot is out of range or holds no bootable image, or nothing was given.
-    pub fn set_boot_state(&mut self, change: BootStateChange) -> Result<(), ChangeError> {
-        let slot = change.active.unwrap_or_else(|| self.machine.record().active());
-        let security_counter = self.machine.counter_of(&mut self.flash, slot);
-        self.change(&Event::SetBootState { change, security_counter })?;
-        if change.committed == Some(true) {
-            self.deadline_ms = None;
-        }
-        Ok(())
-    }
-
-    /// Keeps 16 bytes of the application's in the record.
-    ///
-    /// # Errors
-    /// [`ChangeError::RecordNotWritten`].
-    pub fn set_note(&mut self, note: [u8; NOTE_LEN]) -> Result<(), ChangeError> {
-        self.change(&Event::SetNote(note))
-    }
-
-    /// To be called now and then. True: the time for the commit is over, the image was rolled back;
-    /// reboot now.
-    ///
-    /// # Errors
-    /// [`ChangeError::RecordNotWritten`]; the next call tries again.
-    pub fn tick(&mut self, now_ms: u64) -> Result<bool, ChangeError> {
-        if self.deadline_ms.is_none_or(|deadline| now_ms < deadline) {
-            return Ok(false);
-        }
-        match self.change(&Event::CommitTimeout) {
-            Ok(()) => {}
-            // The state was changed under the timer: it has nothing to say any more.
-            Err(ChangeError::Refused(_)) => {
-                self.deadline_ms = None;
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
-        }
-        self.deadline_ms = None;
-        Ok(true)
-    }
-
     /// Begins to install a bundle and returns the slot that it goes to. Nothing is written until its
     /// manifest has been found good.
     ///
@@ -242,6 +182,83 @@ impl<'b, F: FlashMap> Updater<'b, F> {
         self.machine.push(&self.flash, bytes)
     }
 
+    /// Says that the stream goes on at `offset`, because a resumed job has what lies before. False:
+    /// it has not; go on where the stream was.
+    pub fn seek(&mut self, offset: u32) -> bool {
+        self.machine.job_mut().is_some_and(|job| job.seek(offset))
+    }
+
+    /// Says that the stream has ended; the steps that follow read everything back and make the image
+    /// active, on trial.
+    ///
+    /// # Errors
+    /// [`StageError::NotRunning`].
+    pub fn end_of_input(&mut self) -> Result<(), StageError> {
+        self.machine.end_of_input()
+    }
+
+    /// Leaves the job as a reset would: a later one with the same bundle resumes it.
+    pub fn suspend(&mut self) {
+        self.machine.suspend();
+    }
+
+    /// Gives flash and buffer back, as at a reset: what is under way is left as it is.
+    pub fn into_parts(self) -> (F, &'b mut [u8]) {
+        (self.flash, self.machine.into_buffer())
+    }
+
+    /// The flash, to read it; the engine assumes that it alone changes its regions.
+    pub fn flash(&mut self) -> &mut F {
+        &mut self.flash
+    }
+
+    /// Asks for a change. It is made by the steps that follow; [`Self::commit`] and the like ask and
+    /// make them. A change that is being made must be finished first.
+    ///
+    /// # Errors
+    /// [`Refused`]: nothing changes.
+    pub fn ask(&mut self, change: Change) -> Result<(), Refused> {
+        let record = self.machine.record();
+        if record.committed() {
+            // The timer was for the image that is committed now.
+            self.deadline_ms = None;
+        }
+        let slot = match change {
+            Change::Revert => record.revert(),
+            Change::Set(set) => set.active.unwrap_or(record.active()),
+            Change::Commit
+            | Change::GoodStart
+            | Change::BadStart
+            | Change::CommitTimeout
+            | Change::Note(_) => record.booted(),
+        };
+        let security_counter = self.machine.counter_of(&mut self.flash, slot);
+        let event = match change {
+            Change::Commit => Event::Commit { security_counter },
+            Change::GoodStart => Event::GoodStart { security_counter },
+            Change::BadStart => Event::BadStart,
+            Change::CommitTimeout => Event::CommitTimeout,
+            Change::Revert => Event::Revert { security_counter },
+            Change::Set(change) => Event::SetBootState { change, security_counter },
+            Change::Note(note) => Event::SetNote(note),
+        };
+        self.machine.request(&event)
+    }
+
+    /// Whether the time for the commit is over: then ask for [`Change::CommitTimeout`] and reboot.
+    pub fn overdue(&self, now_ms: u64) -> bool {
+        let on_trial = !self.machine.record().committed();
+        on_trial && self.deadline_ms.is_some_and(|deadline| now_ms >= deadline)
+    }
+
+    /// Whether a change of the record is under way.
+    pub fn is_changing(&self) -> bool {
+        self.machine.appending()
+    }
+}
+
+/// The blocking driver.
+impl<F: FlashMap> Updater<'_, F> {
     /// One step of what is under way: at most one change of flash.
     ///
     /// # Errors
@@ -283,21 +300,6 @@ impl<'b, F: FlashMap> Updater<'b, F> {
         Ok(())
     }
 
-    /// Says that the stream goes on at `offset`, because a resumed job has what lies before. False:
-    /// it has not; go on where the stream was.
-    pub fn seek(&mut self, offset: u32) -> bool {
-        self.machine.job_mut().is_some_and(|job| job.seek(offset))
-    }
-
-    /// Says that the stream has ended; the steps that follow read everything back and make the image
-    /// active, on trial.
-    ///
-    /// # Errors
-    /// [`StageError::NotRunning`].
-    pub fn end_of_input(&mut self) -> Result<(), StageError> {
-        self.machine.end_of_input()
-    }
-
     /// The stream has ended: reads everything back and makes the image active, on trial. Reboot
     /// after it.
     ///
@@ -320,36 +322,145 @@ impl<'b, F: FlashMap> Updater<'b, F> {
         }
     }
 
-    /// Leaves the job as a reset would: a later one with the same bundle resumes it.
-    pub fn suspend(&mut self) {
-        self.machine.suspend();
+    /// Confirms the running image.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: it is committed already, or not the active one.
+    pub fn commit(&mut self) -> Result<(), ChangeError> {
+        self.change(Change::Commit)
     }
 
-    /// Gives flash and buffer back, as at a reset: what is under way is left as it is.
-    pub fn into_parts(self) -> (F, &'b mut [u8]) {
-        (self.flash, self.machine.into_buffer())
+    /// Tells how the start of the application went. A good one commits an image whose commit timeout
+    /// is 0; a bad one rolls an uncommitted image back. True: reboot now.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; a bad start of a committed image has nothing to roll back to.
+    pub fn report_start(&mut self, good: bool) -> Result<bool, ChangeError> {
+        self.change(if good { Change::GoodStart } else { Change::BadStart })?;
+        Ok(!good)
     }
 
-    /// The flash, to read it; the engine assumes that it alone changes its regions.
-    pub fn flash(&mut self) -> &mut F {
-        &mut self.flash
+    /// Rolls back to the previous image: reboot after it.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: there is none, or it is too old.
+    pub fn revert(&mut self) -> Result<(), ChangeError> {
+        self.change(Change::Revert)
     }
 
-    fn running_counter(&mut self) -> u32 {
-        let slot = self.machine.record().booted();
-        self.machine.counter_of(&mut self.flash, slot)
+    /// Changes parts of the boot state; no reboot, and a running commit timer runs on.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: a slot is out of range or holds no bootable image, or nothing was given.
+    pub fn set_boot_state(&mut self, change: BootStateChange) -> Result<(), ChangeError> {
+        self.change(Change::Set(change))
+    }
+
+    /// Keeps 16 bytes of the application's in the record.
+    ///
+    /// # Errors
+    /// [`ChangeError::RecordNotWritten`].
+    pub fn set_note(&mut self, note: [u8; NOTE_LEN]) -> Result<(), ChangeError> {
+        self.change(Change::Note(note))
+    }
+
+    /// To be called now and then. True: the time for the commit is over, the image was rolled back;
+    /// reboot now.
+    ///
+    /// # Errors
+    /// [`ChangeError::RecordNotWritten`]; the next call tries again.
+    pub fn tick(&mut self, now_ms: u64) -> Result<bool, ChangeError> {
+        if !self.overdue(now_ms) {
+            return Ok(false);
+        }
+        match self.change(Change::CommitTimeout) {
+            Ok(()) => Ok(true),
+            // Another image was chosen meanwhile: the one that runs has no time to keep.
+            Err(ChangeError::Refused(_)) => {
+                self.deadline_ms = None;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes a change durable; a job that is under way goes on afterwards.
-    fn change(&mut self, event: &Event) -> Result<(), ChangeError> {
-        self.finish_append()?;
-        self.machine.request(event)?;
-        self.finish_append()
+    fn change(&mut self, change: Change) -> Result<(), ChangeError> {
+        self.finish_change()?;
+        self.ask(change)?;
+        self.finish_change()
     }
 
-    fn finish_append(&mut self) -> Result<(), ChangeError> {
-        while self.machine.appending() {
+    fn finish_change(&mut self) -> Result<(), ChangeError> {
+        while self.is_changing() {
             self.step().map_err(|_| ChangeError::RecordNotWritten)?;
+        }
+        Ok(())
+    }
+}
+
+/// The asynchronous driver: the same steps, awaiting each change of flash.
+#[cfg(feature = "async")]
+impl<F: crate::flash::AsyncFlashMap> Updater<'_, F> {
+    /// One step of what is under way: at most one change of flash.
+    ///
+    /// # Errors
+    /// [`StageError`]: the job has ended without an image, and its slot is unmarked.
+    pub async fn step_async(&mut self) -> Result<JobState, StageError> {
+        let ok = match self.machine.step(&mut self.flash)? {
+            Step::Op(Op::Erase { region, offset }) => {
+                self.flash.erase_sector(region, offset).await.is_ok()
+            }
+            Step::Op(Op::Program { region, offset, bytes }) => {
+                self.flash.program(region, offset, bytes).await.is_ok()
+            }
+            Step::Again => return Ok(JobState::Working),
+            Step::Input => return Ok(JobState::WantsInput),
+            Step::Idle => return Ok(JobState::Idle),
+        };
+        self.machine.done(ok);
+        Ok(JobState::Working)
+    }
+
+    /// Makes steps until bytes are wanted or the job has ended.
+    ///
+    /// # Errors
+    /// As [`Self::step_async`].
+    pub async fn run_async(&mut self) -> Result<JobState, StageError> {
+        loop {
+            let state = self.step_async().await?;
+            if state != JobState::Working {
+                return Ok(state);
+            }
+        }
+    }
+
+    /// Takes all of `bytes`, the next of the stream.
+    ///
+    /// # Errors
+    /// [`StageError`]: the job has ended without an image.
+    pub async fn write_async(&mut self, mut bytes: &[u8]) -> Result<(), StageError> {
+        while !bytes.is_empty() {
+            let taken = self.push(bytes)?;
+            bytes = bytes.get(taken..).unwrap_or_default();
+            self.run_async().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a change durable; a job that is under way goes on afterwards.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn change_async(&mut self, change: Change) -> Result<(), ChangeError> {
+        self.finish_change_async().await?;
+        self.ask(change)?;
+        self.finish_change_async().await
+    }
+
+    async fn finish_change_async(&mut self) -> Result<(), ChangeError> {
+        while self.is_changing() {
+            self.step_async().await.map_err(|_| ChangeError::RecordNotWritten)?;
         }
         Ok(())
     }

@@ -161,8 +161,8 @@ impl Reader {
     /// leave it alone. It is not used afterwards and may be empty then.
     ///
     /// # Errors
-    /// Any [`BundleError`] about the archive. An input that is cut somewhere is no error: whether the
-    /// stream may end there is what [`Self::finish`] tells.
+    /// Any [`BundleError`] about the archive. An input that is cut somewhere is no error: whether
+    /// the stream may end there is what [`Self::finish`] tells.
     pub fn feed<'i>(
         &mut self,
         input: &'i [u8],

@@ -50,7 +50,7 @@ impl<F: NorFlash> FlashRead for OneDevice<'_, F> {
     type Error = MapError<F::Error>;
 
     fn slots(&self) -> u8 {
-        u8::try_from(self.layout.slots.len()).unwrap_or(u8::MAX)
+        slot_count(&self.layout)
     }
 
     fn geometry(&self, region: Region) -> Option<Geometry> {
@@ -127,7 +127,7 @@ impl<A: NorFlash, B: NorFlash> FlashRead for TwoDevices<'_, A, B> {
     type Error = MapError<EitherError<A::Error, B::Error>>;
 
     fn slots(&self) -> u8 {
-        u8::try_from(self.layout.slots.len()).unwrap_or(u8::MAX)
+        slot_count(&self.layout)
     }
 
     fn geometry(&self, region: Region) -> Option<Geometry> {
@@ -194,6 +194,10 @@ impl<E: NorFlashError> NorFlashError for MapError<E> {
             Self::Device(error) => error.kind(),
         }
     }
+}
+
+pub(super) fn slot_count(layout: &Layout<'_>) -> u8 {
+    u8::try_from(layout.slots.len()).unwrap_or(u8::MAX)
 }
 
 fn shape<F: NorFlash>(flash: &F, erase_value: u8) -> Geometry {

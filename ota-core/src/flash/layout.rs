@@ -170,7 +170,7 @@ fn check_region(region: Region, extent: Extent, shape: Geometry) -> Result<(), L
         Region::Record => 2,
         // The descriptor, and at least one for the application.
         Region::App(_) => {
-            (crate::descriptor::LEN as u32).div_ceil(sector_size).saturating_add(1)
+            crate::bytes::len32(crate::descriptor::LEN).div_ceil(sector_size).saturating_add(1)
         }
         Region::Data(_) => 1,
     };

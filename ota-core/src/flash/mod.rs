@@ -16,9 +16,13 @@
 //! Anything may be found in the units of a `program` and in the sector of an `erase_sector` that
 //! were under way: old, new, mixed, unreadable, or different at each read. Nothing else may change.
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod devices;
 mod layout;
 
+#[cfg(feature = "async")]
+pub use asynchronous::{AsyncFlashMap, AsyncOneDevice};
 pub use devices::{EitherError, MapError, OneDevice, TwoDevices};
 pub use layout::{Extent, Layout, LayoutError, SlotLayout};
 

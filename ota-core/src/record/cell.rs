@@ -2,7 +2,7 @@
 
 use super::fields::{MAX_FIELDS, fields_len};
 use super::{FORMAT, Record};
-use crate::bytes::{put, round_up, u8_at, u32_at};
+use crate::bytes::{len32, put, round_up, u8_at, u32_at};
 use crate::flash::{FlashRead, Geometry, MAX_WRITE_SIZE, Region};
 
 /// Bytes of a header that carry meaning; padded to whole write units.
@@ -15,7 +15,7 @@ const CRC_LEN: usize = 4;
 const SPARE: usize = 16;
 /// The most bytes of header and body together, padded.
 pub(super) const MAX_CELL: usize =
-    MAX_WRITE_SIZE + round_up((MAX_FIELDS + CRC_LEN + SPARE) as u32, 32) as usize;
+    MAX_WRITE_SIZE + round_up(len32(MAX_FIELDS + CRC_LEN + SPARE), 32) as usize;
 /// The most bytes a body of a later format may have, before its CRC.
 const MAX_BODY: usize = MAX_FIELDS + SPARE;
 
@@ -66,8 +66,8 @@ impl CellShape {
     /// `None` if the region has no room for a cell in each of two sectors.
     pub(crate) fn new(geometry: Geometry, slots: u8) -> Option<Self> {
         let unit = geometry.write_size.max(4);
-        let body = round_up((fields_len(slots) + CRC_LEN + SPARE) as u32, unit);
-        let stride = round_up(HEADER_LEN as u32, unit).checked_add(body)?.checked_add(unit)?;
+        let body = round_up(len32(fields_len(slots)).saturating_add(len32(CRC_LEN + SPARE)), unit);
+        let stride = round_up(len32(HEADER_LEN), unit).checked_add(body)?.checked_add(unit)?;
         let cells = geometry.sector_size.checked_div(stride)?.min(MAX_CELLS);
         let sectors = geometry.size.checked_div(geometry.sector_size)?.min(MAX_SECTORS);
         (cells > 0 && sectors > 1).then_some(Self {
@@ -107,7 +107,7 @@ impl CellShape {
     }
 
     pub(super) fn header_size(&self) -> u32 {
-        round_up(HEADER_LEN as u32, self.unit)
+        round_up(len32(HEADER_LEN), self.unit)
     }
 
     pub(super) fn seal_offset(&self, position: u32) -> u32 {
@@ -120,8 +120,7 @@ impl CellShape {
     pub(super) fn encode(&self, record: &Record, position: u32, cell: &mut [u8; MAX_CELL]) -> u32 {
         cell.fill(self.erase_value);
         let fields = record.as_bytes();
-        #[expect(clippy::cast_possible_truncation, reason = "at most 94")]
-        let length = (fields.len() + CRC_LEN) as u8;
+        let length = u8::try_from(fields.len().saturating_add(CRC_LEN)).unwrap_or(u8::MAX);
         let mut header = [0; HEADER_LEN];
         put(&mut header, 0, &MAGIC);
         put(&mut header, 2, &[FORMAT, length]);
@@ -132,7 +131,7 @@ impl CellShape {
         let body = self.header_size() as usize;
         put(cell, 0, &header);
         put(cell, body, fields);
-        put(cell, body + fields.len(), &crc.value().to_le_bytes());
+        put(cell, body.saturating_add(fields.len()), &crc.value().to_le_bytes());
         self.header_size().saturating_add(round_up(u32::from(length), self.unit))
     }
 
@@ -177,14 +176,14 @@ impl CellShape {
 
     /// Reads the body of the cell at `position`.
     pub(super) fn body<F: FlashRead>(&self, flash: &mut F, position: u32) -> Body {
-        let mut cell = [0; HEADER_LEN + round_up((MAX_BODY + CRC_LEN) as u32, 4) as usize];
+        let mut cell = [0; HEADER_LEN + round_up(len32(MAX_BODY + CRC_LEN), 4) as usize];
         let offset = self.cell_offset(position);
         let (header, body) = cell.split_at_mut(HEADER_LEN);
         let mut damaged = !read(flash, offset, header);
         let length = usize::from(u8_at(header, 3));
         let format = u8_at(header, 2);
         let fields_len = length.saturating_sub(CRC_LEN);
-        let padded = round_up(length as u32, 4) as usize;
+        let padded = round_up(len32(length), 4) as usize;
         let Some(body) = body.get_mut(..padded) else { return Body::Damaged };
         damaged |= !read(flash, offset.saturating_add(self.header_size()), body);
         let stored = u32_at(body, fields_len);

@@ -49,7 +49,7 @@ pub(crate) const MAX_FIELDS: usize = SLOTS + SLOT_LEN * MAX_SLOTS;
 
 /// Bytes of fields for `slots` slots: 60 for two.
 pub(crate) const fn fields_len(slots: u8) -> usize {
-    SLOTS + SLOT_LEN * slots as usize
+    SLOTS.saturating_add(SLOT_LEN.saturating_mul(slots as usize))
 }
 
 /// What a slot holds, as far as the record knows.

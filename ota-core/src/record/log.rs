@@ -118,7 +118,8 @@ impl Log {
     pub(crate) fn appended(&mut self, append: &Append) {
         let (record, position) = (append.record, append.target.position);
         let backed_up = self.newest.is_some_and(|newest| newest.sealed && newest.record == record);
-        self.newest = Some(Newest { record, position, newer_format: None, sealed: true, backed_up });
+        self.newest =
+            Some(Newest { record, position, newer_format: None, sealed: true, backed_up });
         self.claimed = None;
         self.all_blank = false;
     }
@@ -312,7 +313,7 @@ impl Append {
             let mut buffer = [0; MAX_WRITE_SIZE];
             let found = buffer.split_at_mut(expected.len()).0;
             let same = cell::read(flash, offset, found) && found == expected;
-            offset = offset.saturating_add(MAX_WRITE_SIZE as u32);
+            offset = offset.saturating_add(crate::bytes::len32(MAX_WRITE_SIZE));
             same
         })
     }

@@ -27,7 +27,7 @@ impl PartDigest {
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.len = self.len.saturating_add(bytes.len() as u32);
+        self.len = self.len.saturating_add(crate::bytes::len32(bytes.len()));
         self.crc.update(bytes);
         self.sha256.update(bytes);
         if let Some(sha1) = &mut self.sha1 {

@@ -10,6 +10,7 @@ use crate::flash::{FlashRead, MAX_PROGRAM, Region, Want};
 use crate::state::Event;
 
 /// Where the end of a job stands.
+#[expect(clippy::large_enum_variant, reason = "one job at a time, and no heap")]
 pub(super) enum Finish {
     /// A part is read back.
     ReadBack { part: PartKind, offset: u32, digest: PartDigest },
@@ -45,7 +46,11 @@ impl Job {
                 let at = *at;
                 self.describe(flash, buffer, ok, at)
             }
-            _ => Ok(Next::Again),
+            Phase::Input
+            | Phase::Mark
+            | Phase::EraseDescriptor { .. }
+            | Phase::Flush { .. }
+            | Phase::Redigest(_) => Ok(Next::Again),
         }
     }
 
@@ -108,7 +113,7 @@ impl Job {
         if at < descriptor::LEN {
             let len = descriptor::LEN.saturating_sub(at).min(MAX_PROGRAM);
             self.phase = Phase::Finish(Finish::Describe { at: at.saturating_add(len) });
-            let offset = start.saturating_add(at as u32);
+            let offset = start.saturating_add(crate::bytes::len32(at));
             let region = Region::App(self.site.slot);
             return Ok(Next::Want(Want::Program { region, offset, start: at, len }));
         }

@@ -71,7 +71,7 @@ impl Job {
         }
         let room = self.writer.as_ref().map_or(0, |writer| writer.room(buffer));
         let bytes = crate::bytes::head(bytes, room);
-        let end = self.digest.len().saturating_add(bytes.len() as u32);
+        let end = self.digest.len().saturating_add(crate::bytes::len32(bytes.len()));
         if let Some(expected) = len.filter(|len| end > *len) {
             return Err(StageError::Length { found: end, expected });
         }

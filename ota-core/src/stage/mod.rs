@@ -91,6 +91,7 @@ pub(crate) enum Next {
 }
 
 /// Where a job stands.
+#[expect(clippy::large_enum_variant, reason = "one job at a time, and no heap")]
 enum Phase {
     /// Bytes are wanted.
     Input,
@@ -99,9 +100,7 @@ enum Phase {
     /// The sectors of the descriptor are erased, from this offset on.
     EraseDescriptor { offset: u32 },
     /// The buffer goes to flash; the part is complete then if so marked.
-    Flush {
-        last: bool,
-    },
+    Flush { last: bool },
     /// What an interrupted job left is digested again.
     Redigest(resume::Redigest),
     /// Everything is there: read back, describe, announce.

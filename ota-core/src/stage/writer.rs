@@ -10,6 +10,7 @@
 //! booted, compared or trusted.
 
 use super::error::{FlashAction, StageError};
+use crate::bytes::len32;
 use crate::flash::{FlashRead, Geometry, MAX_PROGRAM, Region, Want};
 
 /// Reads are made in pieces of this size where there is no buffer to read into.
@@ -50,7 +51,7 @@ impl Writer {
 
     /// Offset of the next byte to come.
     pub(crate) fn offset(&self) -> u32 {
-        self.base.saturating_add(self.filled as u32)
+        self.base.saturating_add(len32(self.filled))
     }
 
     /// Bytes that can be pushed before a flush.
@@ -116,7 +117,7 @@ impl Writer {
                 Phase::Program { at } if at < self.padded_len() => {
                     let len = self.padded_len().saturating_sub(at).min(MAX_PROGRAM);
                     self.phase = Phase::Program { at: at.saturating_add(len) };
-                    let offset = self.base.saturating_add(at as u32);
+                    let offset = self.base.saturating_add(len32(at));
                     let region = self.region;
                     return Ok(Flushed::Wants(Want::Program { region, offset, start: at, len }));
                 }
@@ -131,7 +132,7 @@ impl Writer {
     }
 
     fn finished(&mut self) -> Flushed {
-        self.base = self.base.saturating_add(self.filled as u32);
+        self.base = self.base.saturating_add(len32(self.filled));
         self.filled = 0;
         self.phase = Phase::Prepare;
         Flushed::Done
@@ -145,7 +146,7 @@ impl Writer {
     }
 
     fn padded_len(&self) -> usize {
-        crate::descriptor::padded(self.filled as u32, self.geometry.write_size) as usize
+        crate::descriptor::padded(len32(self.filled), self.geometry.write_size) as usize
     }
 
     fn pad(&self, buffer: &mut [u8]) {
@@ -177,7 +178,7 @@ impl Writer {
             if found != piece {
                 return Ok(false);
             }
-            offset = offset.saturating_add(PIECE as u32);
+            offset = offset.saturating_add(len32(PIECE));
         }
         Ok(true)
     }
@@ -193,7 +194,7 @@ impl Writer {
     }
 
     fn fault(&self, action: FlashAction, at: usize) -> StageError {
-        let offset = self.base.saturating_add(at as u32);
+        let offset = self.base.saturating_add(len32(at));
         StageError::Flash { action, region: self.region, offset }
     }
 }
