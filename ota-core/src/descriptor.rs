@@ -19,7 +19,7 @@
 //! the descriptor was read back. So a descriptor whose CRC is right stands before a whole image, and
 //! an image is found again when the record is lost.
 
-use crate::bytes::{array_at, len32, put, round_up, u8_at, u16_at, u32_at};
+use crate::bytes::{array_at, len32, put, u8_at, u16_at, u32_at};
 use crate::crc::Crc32;
 use crate::flash::{FlashRead, Geometry, Region};
 
@@ -284,9 +284,4 @@ impl Descriptor {
 fn text(value: &str, len: usize) -> &[u8] {
     let end = (0..=len.min(value.len())).rev().find(|end| value.is_char_boundary(*end));
     crate::bytes::head(value.as_bytes(), end.unwrap_or(0))
-}
-
-/// The least multiple of `unit` (and of 4) that holds `len` bytes.
-pub(crate) fn padded(len: u32, unit: u32) -> u32 {
-    round_up(len, unit.max(4))
 }

@@ -304,46 +304,16 @@ impl Record {
         self.set(TRIALS_LEFT, 0);
     }
 
-    /// Not committed, with all its trials before it.
-    pub(crate) fn set_uncommitted(&mut self, new_image: bool) {
-        self.set(FLAGS, if new_image { NEW_IMAGE } else { 0 });
-        self.set(TRIALS_LEFT, self.trials_max());
-    }
-
     pub(crate) fn set_trials_left(&mut self, trials: u8) {
         self.set(TRIALS_LEFT, trials);
-    }
-
-    #[cfg(feature = "stage")]
-    pub(crate) fn set_trials_max(&mut self, trials: u8) {
-        self.set(TRIALS_MAX, trials.max(1));
-    }
-
-    pub(crate) fn set_commit_timeout_s(&mut self, seconds: u32) {
-        put(&mut self.bytes, COMMIT_TIMEOUT, &seconds.to_le_bytes());
     }
 
     pub(crate) fn set_reason(&mut self, reason: Reason) {
         self.set(REASON, reason as u8);
     }
 
-    pub(crate) fn set_stage_slot(&mut self, slot: u8) {
-        self.set(STAGE_SLOT, slot);
-    }
-
-    pub(crate) fn set_checkpoint(&mut self, part: u8, source: u32, stream: u32, offset: u32) {
-        self.set(STAGE_PART, part);
-        put(&mut self.bytes, STAGE_SOURCE, &source.to_le_bytes());
-        put(&mut self.bytes, STAGE_STREAM, &stream.to_le_bytes());
-        put(&mut self.bytes, STAGE_OFFSET, &offset.to_le_bytes());
-    }
-
     pub(crate) fn set_security_counter(&mut self, counter: u32) {
         put(&mut self.bytes, SECURITY_COUNTER, &counter.to_le_bytes());
-    }
-
-    pub(crate) fn set_note(&mut self, note: &[u8; NOTE_LEN]) {
-        put(&mut self.bytes, NOTE, note);
     }
 
     pub(crate) fn set_slot(&mut self, slot: u8, state: SlotState, descriptor_crc: u32) {
@@ -360,6 +330,39 @@ impl Record {
 
     fn set(&mut self, at: usize, value: u8) {
         put(&mut self.bytes, at, &[value]);
+    }
+}
+
+/// What only the application changes.
+#[cfg(feature = "stage")]
+impl Record {
+    /// Not committed, with all its trials before it.
+    pub(crate) fn set_uncommitted(&mut self, new_image: bool) {
+        self.set(FLAGS, if new_image { NEW_IMAGE } else { 0 });
+        self.set(TRIALS_LEFT, self.trials_max());
+    }
+
+    pub(crate) fn set_trials_max(&mut self, trials: u8) {
+        self.set(TRIALS_MAX, trials.max(1));
+    }
+
+    pub(crate) fn set_commit_timeout_s(&mut self, seconds: u32) {
+        put(&mut self.bytes, COMMIT_TIMEOUT, &seconds.to_le_bytes());
+    }
+
+    pub(crate) fn set_stage_slot(&mut self, slot: u8) {
+        self.set(STAGE_SLOT, slot);
+    }
+
+    pub(crate) fn set_checkpoint(&mut self, part: u8, source: u32, stream: u32, offset: u32) {
+        self.set(STAGE_PART, part);
+        put(&mut self.bytes, STAGE_SOURCE, &source.to_le_bytes());
+        put(&mut self.bytes, STAGE_STREAM, &stream.to_le_bytes());
+        put(&mut self.bytes, STAGE_OFFSET, &offset.to_le_bytes());
+    }
+
+    pub(crate) fn set_note(&mut self, note: &[u8; NOTE_LEN]) {
+        put(&mut self.bytes, NOTE, note);
     }
 }
 

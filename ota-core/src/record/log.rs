@@ -221,6 +221,7 @@ pub(crate) struct Append {
 
 impl Append {
     /// The record that is appended.
+    #[cfg(feature = "stage")]
     pub(crate) fn record(&self) -> &Record {
         &self.record
     }

@@ -10,7 +10,7 @@
 //! booted, compared or trusted.
 
 use super::error::{FlashAction, StageError};
-use crate::bytes::len32;
+use crate::bytes::{len32, round_up};
 use crate::flash::{FlashRead, Geometry, MAX_PROGRAM, Region, Want};
 
 /// Reads are made in pieces of this size where there is no buffer to read into.
@@ -146,7 +146,7 @@ impl Writer {
     }
 
     fn padded_len(&self) -> usize {
-        crate::descriptor::padded(len32(self.filled), self.geometry.write_size) as usize
+        round_up(len32(self.filled), self.geometry.write_size.max(4)) as usize
     }
 
     fn pad(&self, buffer: &mut [u8]) {
