@@ -219,7 +219,9 @@ impl Descriptor {
         let region = Region::App(slot);
         let start = flash.geometry(region).map(offset).ok_or(DescriptorError::Unreadable)?;
         let mut found = Self { bytes: [0; LEN] };
-        flash.read(region, start, &mut found.bytes).map_err(|_| DescriptorError::Unreadable)?;
+        if !(0..READ_TRIES).any(|_| flash.read(region, start, &mut found.bytes).is_ok()) {
+            return Err(DescriptorError::Unreadable);
+        }
         if found.computed_crc() == found.crc() { Ok(found) } else { Err(DescriptorError::Damaged) }
     }
 

@@ -14,8 +14,6 @@ pub enum FlashAction {
     Program,
     /// Erasing.
     Erase,
-    /// Reading back what was programmed: it differs.
-    Compare,
 }
 
 /// Why an update or a snapshot ended without an image. The running image and the record's idea of it
@@ -72,6 +70,11 @@ pub enum StageError {
         /// At which offset in the region, in bytes.
         offset: u32,
     },
+    /// What was programmed reads back different, without any error of the driver's.
+    ReadBack {
+        /// `app`, `data` or `descriptor`.
+        part: &'static str,
+    },
     /// The record could not be written.
     RecordNotWritten,
     /// The image to be copied does not verify.
@@ -110,6 +113,9 @@ impl core::fmt::Display for StageError {
             }
             Self::Flash { action, region, offset } => {
                 write!(f, "Write failed: {action:?} of {region:?} at offset {offset}")
+            }
+            Self::ReadBack { part } => {
+                write!(f, "Write failed: {part} reads back different; the flash may be worn out")
             }
             Self::RecordNotWritten => {
                 f.write_str("Cannot save update status: the boot record cannot be written")

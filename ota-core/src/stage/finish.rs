@@ -79,7 +79,7 @@ impl Job {
             return Ok(Next::Again);
         }
         if digest.value() != expected {
-            return Err(StageError::Flash { action: FlashAction::Compare, region, offset: 0 });
+            return Err(StageError::ReadBack { part: super::name(part) });
         }
         if part == PartKind::App && self.data.is_some() {
             self.read_back_part(PartKind::Data);
@@ -120,7 +120,7 @@ impl Job {
         let written = Descriptor::read(flash, self.site.slot).ok();
         let same = written.filter(|found| buffer.starts_with(found.as_bytes()));
         let Some(descriptor) = same else {
-            return Err(self.fault(FlashAction::Compare, start));
+            return Err(StageError::ReadBack { part: "descriptor" });
         };
         Ok(Next::Finished(self.announcement(descriptor.crc())))
     }

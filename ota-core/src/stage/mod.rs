@@ -194,7 +194,8 @@ impl Job {
         ok: bool,
     ) -> Result<Next, StageError> {
         let result = self.advance(flash, buffer, ok);
-        self.failed |= matches!(result, Err(StageError::Flash { .. }));
+        self.failed |=
+            matches!(result, Err(StageError::Flash { .. } | StageError::ReadBack { .. }));
         result
     }
 

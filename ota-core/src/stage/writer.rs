@@ -20,7 +20,7 @@ const PIECE: usize = 64;
 pub(crate) enum Flushed {
     /// It wants flash changed first.
     Wants(Want),
-    /// The buffer is in flash, read back, and empty.
+    /// The buffer is in flash, and empty. It is read back when the whole image is.
     Done,
 }
 
@@ -100,7 +100,7 @@ impl Writer {
                     if !self.base.is_multiple_of(self.geometry.sector_size) {
                         continue;
                     }
-                    if self.trusted && self.whole_sector(buffer) && self.already(flash, buffer) {
+                    if self.trusted && self.whole_sector(buffer) && self.holds(flash, buffer) {
                         return Ok(self.finished());
                     }
                     if !(self.trusted && self.blank(flash)) {
@@ -121,12 +121,7 @@ impl Writer {
                     let region = self.region;
                     return Ok(Flushed::Wants(Want::Program { region, offset, start: at, len }));
                 }
-                Phase::Program { .. } => {
-                    if !self.holds(flash, buffer)? {
-                        return Err(self.fault(FlashAction::Compare, 0));
-                    }
-                    return Ok(self.finished());
-                }
+                Phase::Program { .. } => return Ok(self.finished()),
             }
         }
     }
@@ -162,25 +157,17 @@ impl Writer {
         self.filled == sector || (self.filled < sector && self.filled < self.capacity(buffer))
     }
 
-    /// Whether the sector need not be touched. One that cannot be read has to be.
-    fn already<F: FlashRead>(&self, flash: &mut F, buffer: &[u8]) -> bool {
-        self.holds(flash, buffer).unwrap_or(false)
-    }
-
-    /// Whether flash holds the bytes of the buffer.
-    fn holds<F: FlashRead>(&self, flash: &mut F, buffer: &[u8]) -> Result<bool, StageError> {
+    /// Whether the sector holds the bytes of the buffer already. One that cannot be read does not.
+    fn holds<F: FlashRead>(&self, flash: &mut F, buffer: &[u8]) -> bool {
         let expected = crate::bytes::head(buffer, self.padded_len());
         let mut offset = self.base;
-        for piece in expected.chunks(PIECE) {
+        expected.chunks(PIECE).all(|piece| {
             let mut found = [0; PIECE];
             let found = found.get_mut(..piece.len()).unwrap_or_default();
-            read(flash, self.region, offset, found)?;
-            if found != piece {
-                return Ok(false);
-            }
+            let same = read(flash, self.region, offset, found).is_ok() && found == piece;
             offset = offset.saturating_add(len32(PIECE));
-        }
-        Ok(true)
+            same
+        })
     }
 
     /// Whether the sector reads as erased. One that cannot be read is not.

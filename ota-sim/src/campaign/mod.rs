@@ -19,5 +19,5 @@ pub use model::{ImageId, Model, Request, Ways};
 pub use point::{Cut, Failure, Point, Tally, Where};
 pub use rig::{App, IMAGE_SIZE, Rig};
 pub use run::{Case, CaseReport, Plan, Replay, Report};
-pub use scenario::{ALL as SCENARIOS, Scenario, Step};
+pub use scenario::{ALL as SCENARIOS, Fault, Scenario, Step};
 pub use walk::{Select, Walk};

@@ -57,7 +57,11 @@ impl FromStr for Point {
             Ok(Cut { op, tear })
         };
         let cuts = text.split(',').map(cut).collect::<Result<Vec<_>, String>>()?;
-        if cuts.len() > 2 { Err(format!("{} cuts; 1 or 2 work", cuts.len())) } else { Ok(Self { cuts }) }
+        if cuts.len() > 2 {
+            Err(format!("{} cuts; 1 or 2 work", cuts.len()))
+        } else {
+            Ok(Self { cuts })
+        }
     }
 }
 

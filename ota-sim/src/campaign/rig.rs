@@ -69,6 +69,18 @@ impl Rig {
         app.address + app.size - len.next_multiple_of(self.part.shape.sector_size)
     }
 
+    /// Whether a slot holds this image and a descriptor of it, byte by byte: by the format document,
+    /// not by the engine.
+    pub fn holds(&self, nor: &Nor, slot: u8, image: &Image) -> bool {
+        let at = self.descriptor_address(slot);
+        let descriptor = nor.peek(at..at + ota_core::descriptor::LEN as u32);
+        let (fields, crc) = descriptor.split_at(descriptor.len() - 4);
+        nor.peek(self.app_range(slot, image.bytes.len())) == image.bytes.as_slice()
+            && fields.starts_with(b"OTAD")
+            && fields[16..20] == (image.bytes.len() as u32).to_le_bytes()
+            && *crc == ota_core::crc::crc32(fields).to_le_bytes()
+    }
+
     /// Flash as it leaves the factory: `image` in slot 0, and nothing else.
     pub fn factory(&self, image: &Image) -> Nor {
         use ota_core::descriptor::{ANY_SLOT, Description, Descriptor, ExtentDigest};
@@ -78,7 +90,8 @@ impl Rig {
         let app = self.slots[0].app;
         let mut write = |address: u32, bytes: &[u8]| {
             let mut padded = bytes.to_vec();
-            padded.resize(bytes.len().next_multiple_of(shape.write_size as usize), shape.erase_value);
+            padded
+                .resize(bytes.len().next_multiple_of(shape.write_size as usize), shape.erase_value);
             NorDevice::write(&mut nor, address, &padded).expect("a fresh flash takes its image");
         };
         write(app.address, &image.bytes);
@@ -153,8 +166,12 @@ pub trait App {
     /// Keeps bytes.
     fn note(&mut self, note: [u8; 16]) -> Result<(), String>;
     /// Installs a bundle in pieces; `limit` bytes of it, then it stops as if the line was cut.
-    fn install(&mut self, bundle: &[u8], timeout_s: u32, limit: Option<usize>)
-    -> Result<(), String>;
+    fn install(
+        &mut self,
+        bundle: &[u8],
+        timeout_s: u32,
+        limit: Option<usize>,
+    ) -> Result<(), String>;
     /// Begins to install, takes `limit` bytes, aborts.
     fn abandon(&mut self, bundle: &[u8], limit: usize) -> Result<(), String>;
     /// Copies what runs.

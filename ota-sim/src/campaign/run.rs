@@ -112,7 +112,8 @@ impl Plan {
         let started = Instant::now();
         let cases = self.cases()?;
         let images = Images::new(IMAGES, IMAGE_SIZE);
-        let quota = (self.budget * (100 + MARGIN_PERCENT) / 100).div_ceil(cases.len().max(1) as u64);
+        let quota =
+            (self.budget * (100 + MARGIN_PERCENT) / 100).div_ceil(cases.len().max(1) as u64);
         let next = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
         let points = std::sync::atomic::AtomicU64::new(0);

@@ -98,6 +98,21 @@ pub struct Scenario {
     pub cut: &'static [Step],
     /// After a cut and a boot: cut again at depth 2.
     pub retry: &'static [Step],
+    /// What is wrong with its flash from the first cut step on.
+    pub fault: Fault,
+}
+
+/// What is wrong with the flash of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The first sector of slot 1 takes every operation and garbles it.
+    Lies,
+    /// Every seventh read fails, once.
+    ReadsFail,
+    /// The image in this slot has rotted.
+    Rot(u8),
 }
 
 const KEEP: BootStateChange =
@@ -119,7 +134,7 @@ const fn scenario(
     cut: &'static [Step],
     retry: &'static [Step],
 ) -> Scenario {
-    Scenario { name, slots: 2, trials: 1, setup, cut, retry }
+    Scenario { name, slots: 2, trials: 1, setup, cut, retry, fault: Fault::None }
 }
 
 /// All scenarios.
@@ -137,6 +152,7 @@ pub const ALL: &[Scenario] = &[
         trials: 3,
         ..scenario("three-trials", &[Boot, Install(1, 300)], &[Boot, Boot, Boot, Boot], &[Commit])
     },
+    scenario("early-commit", &[Boot, Install(1, 300)], &[Commit, Boot, Commit], &[Commit]),
     scenario("commit", &[Boot, Install(1, 300), Boot], &[Commit, Boot, Boot], &[Commit]),
     scenario("auto-commit", &[Boot, Install(1, 0), Boot], &[Start(true), Boot], &[Start(true)]),
     scenario("rollback", &[Boot, Install(1, 300), Boot], &[Boot, Boot], &[Install(2, 300)]),
@@ -188,6 +204,32 @@ pub const ALL: &[Scenario] = &[
         &[Install(1, 300)],
     ),
     scenario("abort", &[Boot], &[Abandon(1, 20_000), Boot], &[Install(2, 300)]),
+    Scenario {
+        fault: Fault::Lies,
+        ..scenario("lying-flash", &[Boot], &[Install(1, 300), Boot], NO_STEPS)
+    },
+    Scenario {
+        fault: Fault::ReadsFail,
+        ..scenario(
+            "reads-fail",
+            &[Boot, Install(1, 300), Boot, Commit, Boot],
+            &[Boot, Note(1), Boot, Revert],
+            NO_STEPS,
+        )
+    },
+    Scenario {
+        fault: Fault::Rot(0),
+        ..scenario(
+            "rot-active",
+            &[Boot, Install(3, 300), Boot, Commit, Install(1, 0), Boot, Commit, Boot],
+            &[Boot, Boot],
+            &[Install(2, 300)],
+        )
+    },
+    Scenario {
+        fault: Fault::Rot(1),
+        ..scenario("rot-trial", &[Boot, Install(1, 300)], &[Boot, Boot], &[Install(2, 300)])
+    },
     Scenario {
         slots: 3,
         ..scenario(

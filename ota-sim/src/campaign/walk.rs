@@ -4,9 +4,10 @@ use super::images::Images;
 use super::model::Model;
 use super::point::{Cut, Failure, Point, Tally};
 use super::rig::Rig;
-use super::scenario::{Scenario, Step};
+use super::scenario::{Fault, Scenario, Step};
 use crate::nor::{
-    Flicker, Nor, Observed, Observer, PendingOp, Random, Tear, TearBudget, tears_for,
+    Bad, Flicker, Nor, Observed, Observer, PendingOp, Random, ReadFaults, Tear, TearBudget,
+    tears_for,
 };
 
 /// How many boots follow a cut.
@@ -82,6 +83,7 @@ impl<'a> Walk<'a> {
         for step in self.scenario.setup {
             self.step(*step, &mut nor, &mut possible, None)?;
         }
+        self.break_flash(&mut nor);
         for step in self.scenario.cut {
             self.step(*step, &mut nor, &mut possible, Some(&mut Vec::new()))?;
         }
@@ -113,7 +115,8 @@ impl<'a> Walk<'a> {
         cuts: Option<&mut Vec<Cut>>,
     ) -> Result<(), Failure> {
         nor.power_on_as(Flicker::from_seed(seed));
-        let after = distinct(possible.iter().map(Model::boot));
+        let after = possible.iter().filter_map(|model| model.boot_with(&self.usable(nor, model)));
+        let after = distinct(after);
         let rig = self.rig;
         let plan = match cuts {
             None => rig.boot(&mut *nor),
@@ -162,8 +165,11 @@ impl<'a> Walk<'a> {
             }
         };
         let (result, state) = ran.map_err(Failure::new)?;
+        let faulty = self.scenario.fault == Fault::Lies;
         let after = ways.into_iter().flat_map(|(before, ways)| match (&result, ways) {
             (Ok(()), Some(ways)) => ways.done,
+            // The slot was begun, and given up.
+            (Err(_), Some(ways)) if faulty => ways.between,
             (Err(_), None) => vec![before],
             (Ok(()), None) | (Err(_), Some(_)) => Vec::new(),
         });
@@ -232,10 +238,60 @@ impl<'a> Walk<'a> {
             }
             view = Some(before);
         }
+        self.keeps_its_word(nor, &possible)?;
         match rolls % EXTRAS {
             0 => self.later_update(nor, &mut possible),
             1 => self.lost_cell(nor, &mut possible, rolls),
             _ => Ok(()),
+        }
+    }
+
+    /// Every image that the record calls bootable is there, whole.
+    fn keeps_its_word(&self, nor: &Nor, possible: &Possible) -> Result<(), Failure> {
+        let kept = |model: &Model| {
+            self.whole(nor, model).iter().zip(&model.slots).zip(0u8..).all(
+                |((whole, held), slot)| {
+                    held.is_none() || *whole || self.scenario.fault == Fault::Rot(slot)
+                },
+            )
+        };
+        if possible.iter().any(kept) {
+            return Ok(());
+        }
+        Err(Failure::new(format!("a bootable slot does not hold its image: {possible:#?}")))
+    }
+
+    /// Which slots hold the image that `model` says.
+    fn whole(&self, nor: &Nor, model: &Model) -> Vec<bool> {
+        let slots = (0u8..).zip(&model.slots);
+        slots
+            .map(|(slot, held)| {
+                held.is_some_and(|id| self.rig.holds(nor, slot, self.images.get(id)))
+            })
+            .collect()
+    }
+
+    /// Which slots hold an image that may be booted: whole, and not below the counter.
+    fn usable(&self, nor: &Nor, model: &Model) -> Vec<bool> {
+        let recent =
+            |held: &Option<u8>| held.is_some_and(|id| self.images.get(id).counter >= model.counter);
+        self.whole(nor, model)
+            .into_iter()
+            .zip(&model.slots)
+            .map(|(whole, held)| whole && recent(held))
+            .collect()
+    }
+
+    /// Makes the scenario's fault.
+    fn break_flash(&self, nor: &mut Nor) {
+        match self.scenario.fault {
+            Fault::None => {}
+            Fault::Lies => {
+                let start = self.rig.app_range(1, 0).start;
+                nor.set_bad_sector(start, Bad::Lies { seed: self.seed });
+            }
+            Fault::ReadsFail => nor.set_read_faults(Some(ReadFaults::new(7, self.seed))),
+            Fault::Rot(slot) => nor.flip(self.rig.app_range(slot, 0).start + 4321, 3),
         }
     }
 
@@ -261,6 +317,9 @@ impl<'a> Walk<'a> {
 
     /// A whole update must still be possible.
     fn later_update(&mut self, nor: &mut Nor, possible: &mut Possible) -> Result<(), Failure> {
+        if self.scenario.fault == Fault::Lies {
+            return Ok(());
+        }
         if possible.iter().any(|model| !model.committed) {
             self.request(Step::Commit, nor, possible, None)?;
         }
@@ -318,9 +377,7 @@ impl<'a> Walk<'a> {
     fn wants_retry(&self, point: &Point) -> bool {
         match &self.select {
             Select::Count | Select::Singles(_) => false,
-            Select::Pairs { retry, .. } => {
-                (point.hash(self.seed) >> 8).is_multiple_of(*retry)
-            }
+            Select::Pairs { retry, .. } => (point.hash(self.seed) >> 8).is_multiple_of(*retry),
             Select::One(_) => true,
         }
     }
