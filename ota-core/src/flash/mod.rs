@@ -6,8 +6,9 @@
 //! # The driver contract
 //! * `program` writes whole write units into erased flash; it may be called for at most
 //!   [`MAX_PROGRAM`] bytes. Each unit is programmed at most once between two erases of its sector,
-//!   except the first unit of a record cell, which may be programmed again with the *same* bytes
-//!   after a power cut (see `record`).
+//!   with one exception: where a power cut tore the header of a record cell so that it reads blank,
+//!   the same bytes are programmed again. A part that refuses says so with `Err`, and the next cell
+//!   is used.
 //! * An operation that returns `Ok` is complete: its bytes survive power loss.
 //! * An ECC fault (NMI on STM32L4, bus fault on STM32H7) must come back as `Err` from `read`, never
 //!   as a trap: the engine skips what it cannot read.

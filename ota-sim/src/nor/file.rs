@@ -1,4 +1,4 @@
-//! Flash in a file: exactly the bytes of the flash, nothing else, so that `cmp` with an image works.
+//! Flash in a file: exactly its bytes and nothing else, so that `cmp` with an image works.
 //!
 //! # Power loss
 //! Each operation reaches the file before its call returns, in one write of just the range that it

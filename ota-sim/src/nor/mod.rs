@@ -21,8 +21,8 @@
 //! |---|---|---|---|---|
 //! | blank | not programmed since the last erase | erase value | allowed | stays blank |
 //! | programmed | programmed whole | its bytes | by the part's [`Rule`] | blank |
-//! | torn | an operation on it was cut | old, new or mixed; may change at every boot; an error on ECC parts | as programmed; bits in transition stay so | blank |
-//! | dead | cannot be read | error | stays dead | blank |
+//! | torn | an operation on it was cut | old, new, mixed, or an error (ECC) | by the rule | blank |
+//! | dead | cannot be read | error | by the rule; stays dead | blank |
 //!
 //! # Power loss
 //! An operation in flight changes nothing outside the units it names: a program's bytes, an

@@ -47,9 +47,9 @@ impl Part {
     /// ST STM32L476: internal flash, double words with 8 check bits.
     pub const STM32L4: Self = Self {
         name: "stm32l4",
-        source: "DS10198: t_prog 81.69 us, t_ERASE 22.02 ms (typical); RM0351 ch. 3: PROGERR unless \
-                 erased or the value is all-zero, 8-bit ECC per double word, ECCD raises an NMI; \
-                 reads at 80 MHz, 4 wait states, 64 bits",
+        source: "DS10198: t_prog 81.69 us, t_ERASE 22.02 ms (typical); RM0351 ch. 3: PROGERR \
+                 unless erased or the value is all-zero, 8-bit ECC per double word, ECCD raises an \
+                 NMI; reads at 80 MHz, 4 wait states, 64 bits",
         shape: shape(1024 * KIB, 2 * KIB, 8, 256),
         rule: Rule::AllZero,
         ecc: true,
@@ -60,8 +60,8 @@ impl Part {
     pub const STM32H7: Self = Self {
         name: "stm32h7",
         source: "DS12110: t_prog 100 us per flash word, t_ERASE128KB 1 s (typical, x64); RM0433 \
-                 ch. 4: a flash word programmed twice has inconsistent ECC, a double error is a bus \
-                 fault; reads over 64-bit AXI at 200 MHz",
+                 ch. 4: a flash word programmed twice has inconsistent ECC, a double error is a \
+                 bus fault; reads over 64-bit AXI at 200 MHz",
         shape: shape(2048 * KIB, 128 * KIB, 32, 256),
         rule: Rule::Never,
         ecc: true,
@@ -72,8 +72,8 @@ impl Part {
     pub const STM32L0: Self = Self {
         name: "stm32l0",
         source: "DS10685: t_prog 3.2 ms (typical) for a word, a half page and a page erase alike; \
-                 RM0376 ch. 3: pages of 128 bytes, erased state 0, NOTZEROERR on a word that is not \
-                 zero, ECC per word; words are programmed singly here; reads at 32 MHz, 1 wait \
+                 RM0376 ch. 3: pages of 128 bytes, erased state 0, NOTZEROERR on a word that is \
+                 not zero, ECC per word; words are programmed singly here; reads at 32 MHz, 1 wait \
                  state, 32 bits",
         shape: Shape { erase_value: 0x00, ..shape(192 * KIB, 128, 4, 64) },
         rule: Rule::Never,
@@ -84,8 +84,8 @@ impl Part {
     /// Raspberry Pi RP2040 with a Winbond W25Q16JV serial NOR, as on the Pico.
     pub const RP2040: Self = Self {
         name: "rp2040",
-        source: "W25Q16JV data sheet, AC characteristics: t_PP 0.4 ms, t_SE 45 ms (typical); reads as a plain SPI \
-                 read at 16 MHz with 5 us for each transaction",
+        source: "W25Q16JV data sheet, AC characteristics: t_PP 0.4 ms, t_SE 45 ms (typical); reads \
+                 as a plain SPI read at 16 MHz with 5 us for each transaction",
         shape: shape(2048 * KIB, 4 * KIB, 1, 256),
         rule: Rule::Free,
         ecc: false,

@@ -114,8 +114,14 @@ mod tests {
         let units = 300;
         let mut set = UnitSet::new(units);
         let mut plain = vec![false; units as usize];
-        let steps =
-            [(0..1, true), (60..130, true), (64..128, false), (127..300, true), (5..5, true)];
+        let steps = [
+            (0..1, true),
+            (60..130, true),
+            (64..128, false),
+            (127..300, true),
+            (5..5, true),
+            (0..300, false),
+        ];
         for (range, member) in steps {
             if member {
                 set.insert(&range)

@@ -130,6 +130,11 @@ fn under_ecc_a_torn_unit_is_old_or_new_or_unreadable_but_never_mixed() {
     let mut nor = torn(Rule::Never, true, Weak::PerBoot, 50);
     assert_eq!(read::<4>(&mut nor, 0), Err(NorError::Unreadable { address: 0 }));
     assert_eq!(readings(&mut nor), BTreeSet::from([None, Some(OLD), Some(NEW)]));
+    let by_unit = (0..50).map(|seed| {
+        nor.power_on_as(Flicker::Units { seed });
+        read(&mut nor, 0).ok()
+    });
+    assert_eq!(by_unit.collect::<BTreeSet<_>>(), BTreeSet::from([None, Some(OLD), Some(NEW)]));
     // At both extremes the check bits match for now.
     assert_eq!(read(&mut torn(Rule::Never, true, Weak::PerBoot, 0), 0), Ok(OLD));
     assert_eq!(read(&mut torn(Rule::Never, true, Weak::PerBoot, 100), 0), Ok(NEW));
@@ -180,6 +185,9 @@ fn states_that_read_alike_but_differ_in_their_weak_bits_hash_apart() {
     };
     let hashes = BTreeSet::from([hash(&NEW), hash(&[0xF0; 4]), hash(&OLD)]);
     assert_eq!(hashes.len(), 3);
+    // A program without a bit to change has none to leave weak.
+    let whole = Nor::new(&SMALL).apply_torn(&program(0, &OLD), Tear::Whole).unwrap();
+    assert_eq!(hash(&OLD), whole);
 }
 
 #[test]
