@@ -307,7 +307,10 @@ impl<F: FlashMap> Updater<'_, F> {
     /// [`StageError`]: the job has ended without an image.
     pub fn finish(&mut self) -> Result<(), StageError> {
         self.end_of_input()?;
-        self.run().map(|_| ())
+        match self.run()? {
+            JobState::Idle | JobState::Working => Ok(()),
+            JobState::WantsInput => Err(StageError::MissingPart { part: "app" }),
+        }
     }
 
     /// Ends the job without an image.

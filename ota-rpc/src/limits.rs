@@ -1,0 +1,38 @@
+//! Every limit of this crate, in one place. Each has a test that meets it.
+//!
+//! The depth of JSON is limited by [`ota_core::json::MAX_DEPTH`].
+
+/// The longest request that [`crate::Service::handle`] reads, in bytes. Longer ones are rejected
+/// unread. Mongoose OS takes 4,096 on a serial line; there is room for 8 KiB chunks in `OTA.Write`.
+pub const MAX_REQUEST_BYTES: usize = 12 * 1024;
+
+/// Room for who is to get a reply that comes later (`id`, `src` and `tag` of the request as JSON).
+/// `mos` needs about 70 over MQTT.
+pub const MAX_OUTSTANDING_BYTES: usize = 256;
+
+/// The longest message of an error that is kept for later, in bytes; the rest is cut off.
+pub const MAX_MESSAGE_BYTES: usize = 192;
+
+/// The longest `url` of `OTA.Update`, in bytes, so that callers can size their buffer.
+pub const MAX_URL_BYTES: usize = 512;
+
+/// How much of a method's unknown name an error repeats, in characters.
+pub const MAX_ECHO_CHARS: usize = 64;
+
+/// `OTA.Write` hands data to the engine in pieces of at most this many bytes: whole groups of
+/// base64, and whole write units of all flash.
+pub const WRITE_PIECE_BYTES: usize = 192;
+
+/// `OTA.Update` answers after this time at the latest, in ms: `mos call` gives up at 20 s.
+pub const UPDATE_REPLY_MS: u64 = 15_000;
+
+/// An update without progress for this long is aborted, in s, unless the request says otherwise.
+pub const DEFAULT_UPDATE_TIMEOUT_S: u32 = 600;
+
+/// Between a reply that announces a reboot and the reboot, in ms. Requests that come in this time
+/// get error 418.
+pub const REBOOT_DELAY_MS: u32 = 100;
+
+/// When nobody says that a reply was flushed, it is taken as flushed after this time, in ms: a peer
+/// that is gone must not keep the device from booting its new firmware.
+pub const FLUSH_WAIT_MS: u64 = 5_000;

@@ -1,0 +1,297 @@
+//! The methods, by name, and what they have in common.
+
+mod boot_state;
+mod push;
+mod rpc;
+mod sys;
+mod update;
+
+use core::fmt;
+
+use ota_core::json::Text;
+
+use crate::channel::Channel;
+use crate::error::{Doing, Explain, classify, code};
+use crate::frame::Frame;
+use crate::limits::{MAX_ECHO_CHARS, MAX_OUTSTANDING_BYTES, REBOOT_DELAY_MS};
+use crate::ota::Ota;
+use crate::outstanding::{Outstanding, Stage};
+use crate::platform::Platform;
+use crate::reboot::Reboot;
+use crate::service::{Action, Job, Receiving, Service, Source};
+use crate::writer::{Mark, Writer};
+
+/// A method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    RpcList,
+    RpcDescribe,
+    RpcPing,
+    SysReboot,
+    SysGetInfo,
+    OtaUpdate,
+    OtaCommit,
+    OtaRevert,
+    OtaCreateSnapshot,
+    OtaGetBootState,
+    OtaSetBootState,
+    OtaStatus,
+    OtaBegin,
+    OtaWrite,
+    OtaEnd,
+    OtaAbort,
+}
+
+/// What is known of a method.
+pub(crate) struct Entry {
+    method: Method,
+    name: &'static str,
+    /// Its arguments, in the notation of Mongoose OS: `%d` integer, `%B` boolean, `%Q` and `%T`
+    /// string.
+    args_fmt: &'static str,
+}
+
+#[cfg(test)]
+impl Entry {
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+const fn entry(method: Method, name: &'static str, args_fmt: &'static str) -> Entry {
+    Entry { method, name, args_fmt }
+}
+
+/// All methods, in the order in which they are registered.
+pub(crate) static METHODS: [Entry; 16] = [
+    entry(Method::RpcList, "RPC.List", ""),
+    entry(Method::RpcDescribe, "RPC.Describe", "{name: %T}"),
+    entry(Method::RpcPing, "RPC.Ping", ""),
+    entry(Method::SysReboot, "Sys.Reboot", "{abort: %B, delay_ms: %d}"),
+    entry(Method::SysGetInfo, "Sys.GetInfo", ""),
+    entry(Method::OtaUpdate, "OTA.Update", "{url: %T, commit_timeout: %d, timeout: %d}"),
+    entry(Method::OtaCommit, "OTA.Commit", ""),
+    entry(Method::OtaRevert, "OTA.Revert", ""),
+    entry(
+        Method::OtaCreateSnapshot,
+        "OTA.CreateSnapshot",
+        "{set_as_revert: %B, commit_timeout: %d}",
+    ),
+    entry(Method::OtaGetBootState, "OTA.GetBootState", ""),
+    entry(
+        Method::OtaSetBootState,
+        "OTA.SetBootState",
+        "{active_slot: %d, is_committed: %B, revert_slot: %d, commit_timeout: %d}",
+    ),
+    entry(Method::OtaStatus, "OTA.Status", ""),
+    entry(Method::OtaBegin, "OTA.Begin", "{timeout: %d, commit_timeout: %d, size: %d}"),
+    entry(Method::OtaWrite, "OTA.Write", "{offset: %d, data: %T}"),
+    entry(Method::OtaEnd, "OTA.End", ""),
+    entry(Method::OtaAbort, "OTA.Abort", ""),
+];
+
+/// Looks a method up. Upper and lower case are the same: tools in the field send `SyS.Reboot`.
+pub(crate) fn find(name: Text<'_>) -> Option<&'static Entry> {
+    METHODS.iter().find(|entry| name.eq_ignore_ascii_case(entry.name))
+}
+
+/// The reply has its error. Proof that somebody wrote one, so that no method ends without an
+/// answer.
+#[derive(Debug)]
+pub(crate) struct Answered(());
+
+/// What methods return.
+pub(crate) type Done = Result<(), Answered>;
+
+/// Carries out the method `name`.
+pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '_, O, P>) -> Done {
+    if let Some(left_ms) = call.service.reboot.shutting_down(call.now_ms) {
+        let message = format_args!("shutting down in {left_ms} ms");
+        return Err(call.error(code::SHUTTING_DOWN, message));
+    }
+    let Some(entry) = find(name) else {
+        return Err(call.error(code::NOT_FOUND, format_args!("No handler for {}", Echo(name))));
+    };
+    match entry.method {
+        Method::RpcList => rpc::list(call),
+        Method::RpcDescribe => rpc::describe(call),
+        Method::RpcPing => rpc::ping(call),
+        Method::SysReboot => sys::reboot(call),
+        Method::SysGetInfo => sys::get_info(call),
+        Method::OtaUpdate => update::update(call),
+        Method::OtaStatus => update::status(call),
+        Method::OtaAbort => update::abort(call),
+        Method::OtaCommit => boot_state::commit(call),
+        Method::OtaRevert => boot_state::revert(call),
+        Method::OtaCreateSnapshot => boot_state::create_snapshot(call),
+        Method::OtaGetBootState => boot_state::get(call),
+        Method::OtaSetBootState => boot_state::set(call),
+        Method::OtaBegin => push::begin(call),
+        Method::OtaWrite => push::write(call),
+        Method::OtaEnd => push::end(call),
+    }
+}
+
+/// A method that is being carried out.
+pub(crate) struct Call<'c, 'd, 'r, O, P> {
+    pub(crate) service: &'c mut Service<'d, P>,
+    pub(crate) ota: &'c mut O,
+    pub(crate) frame: Frame<'r>,
+    pub(crate) from: Channel<'c>,
+    pub(crate) now_ms: u64,
+    pub(crate) out: Writer<'c>,
+    /// Where `result` or `error` starts.
+    start: Mark,
+    /// The reply comes later.
+    pub(crate) later: bool,
+    pub(crate) action: Option<Action<'r>>,
+}
+
+impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
+    pub(crate) fn new(
+        service: &'c mut Service<'d, P>,
+        ota: &'c mut O,
+        frame: Frame<'r>,
+        from: Channel<'c>,
+        now_ms: u64,
+        mut out: Writer<'c>,
+    ) -> Self {
+        frame.open_reply(service.config.device_id, &mut out);
+        let start = out.mark();
+        Self { service, ota, frame, from, now_ms, out, start, later: false, action: None }
+    }
+
+    /// The writer, where the result is to be written.
+    pub(crate) fn result(&mut self) -> &mut Writer<'c> {
+        self.out.key("result")
+    }
+
+    /// The result of most methods.
+    pub(crate) fn null(&mut self) -> Done {
+        self.result().null();
+        Ok(())
+    }
+
+    /// Writes an error, instead of whatever was written.
+    pub(crate) fn error(&mut self, code: i32, message: fmt::Arguments<'_>) -> Answered {
+        self.out.rewind(self.start);
+        self.out.key("error").object().key("code").int(code);
+        self.out.key("message").display(message).end_object();
+        Answered(())
+    }
+
+    /// Writes an error of the engine.
+    pub(crate) fn engine_error(&mut self, doing: Doing, error: &impl Explain) -> Answered {
+        let (code, prefix) = classify(doing, error.class());
+        self.error(code, format_args!("{prefix}{error}"))
+    }
+
+    /// An integer argument, as Mongoose OS reads it.
+    pub(crate) fn int(&self, key: &str) -> Option<i64> {
+        self.frame.argument(key)?.lenient_i64()
+    }
+
+    /// An integer argument that is none if it is negative or too large.
+    pub(crate) fn uint(&self, key: &str) -> Option<u32> {
+        self.frame.argument(key)?.lenient_u32()
+    }
+
+    /// A boolean argument: whatever is not `true` is false.
+    pub(crate) fn bool(&self, key: &str) -> Option<bool> {
+        Some(self.frame.argument(key)?.as_bool() == Some(true))
+    }
+
+    /// Reboots `delay_ms` after the reply is out.
+    pub(crate) fn reboot_after(&mut self, delay_ms: u32) {
+        self.service.reboot = match self.frame.id {
+            Some(_) => Reboot::after_reply(self.from.id, delay_ms, self.now_ms),
+            None => Reboot::soon(delay_ms, self.now_ms),
+        };
+    }
+
+    /// Refuses while an update or a snapshot runs; `words` come first in the message.
+    pub(crate) fn need_idle(&mut self, words: &str) -> Done {
+        let runs = match self.service.job {
+            Job::Idle => return Ok(()),
+            Job::Receiving(_) => "update already in progress: see OTA.Status, or call OTA.Abort",
+            Job::Finishing => "the last update is being checked: see OTA.Status",
+            Job::Snapshot(_) => "a snapshot is being made: see OTA.Status, or call OTA.Abort",
+        };
+        Err(self.error(code::FAILED, format_args!("{words}{runs}")))
+    }
+
+    /// Makes sure that the reply can come later, at `latest_ms` at the latest. None if there is to
+    /// be no reply.
+    pub(crate) fn defer(
+        &mut self,
+        latest_ms: Option<u64>,
+    ) -> Result<Option<Outstanding>, Answered> {
+        if self.frame.id.is_none() {
+            return Ok(None);
+        }
+        let in_the_way =
+            self.service.outstanding.as_ref().is_some_and(|last| last.stage != Stage::Sent);
+        if in_the_way {
+            let message = format_args!("another reply is still to be sent: try again");
+            return Err(self.error(code::BUSY, message));
+        }
+        match Outstanding::new(&self.frame, self.from.id, latest_ms) {
+            Ok(outstanding) => Ok(Some(outstanding)),
+            Err(_) => Err(self.error(
+                code::BAD_REQUEST,
+                format_args!("id, src and tag are longer than {MAX_OUTSTANDING_BYTES} bytes"),
+            )),
+        }
+    }
+
+    /// The reply comes later, to what [`Self::defer`] returned.
+    pub(crate) fn reply_later(&mut self, outstanding: Option<Outstanding>) -> Done {
+        // A notification must not take the place of a reply that is still to be sent.
+        if outstanding.is_some() {
+            self.service.outstanding = outstanding;
+        }
+        self.later = true;
+        Ok(())
+    }
+}
+
+impl<O: Ota, P: Platform> Call<'_, '_, '_, O, P> {
+    /// Ends what runs, on request of a peer.
+    pub(crate) fn abort_job(&mut self, message: fmt::Arguments<'_>) {
+        self.stop_download();
+        self.ota.abort();
+        self.service.failed(code::FAILED, message);
+    }
+
+    /// Ends an update that is not complete, so that it can go on later.
+    pub(crate) fn suspend_job(&mut self, message: fmt::Arguments<'_>) {
+        self.stop_download();
+        self.service.fail(code::FAILED, message, self.ota);
+    }
+
+    fn stop_download(&mut self) {
+        if let Job::Receiving(Receiving { source: Source::Feed, .. }) = self.service.job {
+            self.action = Some(Action::AbortDownload);
+        }
+    }
+
+    /// Reboots as soon as the reply is out.
+    pub(crate) fn reboot(&mut self) -> Done {
+        self.reboot_after(REBOOT_DELAY_MS);
+        self.null()
+    }
+}
+
+/// The start of a peer's text, for a message.
+struct Echo<'a>(Text<'a>);
+
+impl fmt::Display for Echo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        self.0.chars().take(MAX_ECHO_CHARS).try_for_each(|c| f.write_char(c))?;
+        match self.0.chars().nth(MAX_ECHO_CHARS) {
+            Some(_) => f.write_str("..."),
+            None => Ok(()),
+        }
+    }
+}

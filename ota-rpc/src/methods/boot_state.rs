@@ -1,0 +1,91 @@
+//! `OTA.Commit`, `OTA.Revert`, `OTA.CreateSnapshot`, `OTA.GetBootState`, `OTA.SetBootState`.
+
+use super::{Answered, Call, Done};
+use crate::error::{Doing, code};
+use crate::ota::{BootStateChange, Ota, Snapshot};
+use crate::platform::Platform;
+use crate::service::Job;
+
+/// Confirms the running image.
+pub(super) fn commit<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
+    match call.ota.commit() {
+        Ok(()) => call.null(),
+        Err(error) => Err(call.engine_error(Doing::Commit, &error)),
+    }
+}
+
+/// Rolls back to the previous image, and reboots.
+pub(super) fn revert<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
+    if let Err(error) = call.ota.revert() {
+        return Err(call.engine_error(Doing::Revert, &error));
+    }
+    if call.service.is_busy() {
+        // The reboot would cut it off without a word to whoever waits for it.
+        call.abort_job(format_args!("Update aborted by OTA.Revert"));
+    }
+    call.reboot()
+}
+
+/// Copies the running image to another slot; replies with the slot once that is done.
+pub(super) fn create_snapshot<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
+    call.need_idle("Failed to create snapshot: ")?;
+    let snapshot = Snapshot {
+        set_as_revert: call.bool("set_as_revert") == Some(true),
+        commit_timeout_s: call.uint("commit_timeout"),
+    };
+    let outstanding = call.defer(None)?;
+    match call.ota.start_snapshot(&snapshot) {
+        Ok(slot) => call.service.start(Job::Snapshot(slot)),
+        Err(error) => return Err(call.engine_error(Doing::Snapshot, &error)),
+    }
+    call.reply_later(outstanding)
+}
+
+/// What is chosen to run.
+pub(super) fn get<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
+    let state = match call.ota.boot_state() {
+        Ok(state) => state,
+        Err(error) => return Err(call.engine_error(Doing::GetBootState, &error)),
+    };
+    let out = call.result().object();
+    out.key("active_slot").int(state.active_slot);
+    out.key("is_committed").bool(state.is_committed);
+    out.key("revert_slot").int(state.revert_slot);
+    out.key("commit_timeout").int(state.commit_timeout_s).end_object();
+    Ok(())
+}
+
+/// Changes any of it.
+pub(super) fn set<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
+    let commit_timeout = call.int("commit_timeout");
+    let change = BootStateChange {
+        active_slot: slot(call, "active_slot")?,
+        is_committed: call.bool("is_committed"),
+        revert_slot: slot(call, "revert_slot")?,
+        // A negative one is known and ignored.
+        commit_timeout_s: commit_timeout.and_then(|seconds| u32::try_from(seconds).ok()),
+    };
+    if change == BootStateChange::default() && commit_timeout.is_none() {
+        return Err(call.error(
+            code::NO_KNOWN_KEY,
+            format_args!("give active_slot, is_committed, revert_slot or commit_timeout"),
+        ));
+    }
+    match call.ota.set_boot_state(&change) {
+        Ok(()) => call.null(),
+        Err(error) => Err(call.engine_error(Doing::SetBootState, &error)),
+    }
+}
+
+/// A slot's number. What cannot be one gets the error that the engine would give, which knows only
+/// `u8`.
+fn slot<O, P>(call: &mut Call<'_, '_, '_, O, P>, key: &str) -> Result<Option<u8>, Answered> {
+    let Some(number) = call.int(key) else { return Ok(None) };
+    match u8::try_from(number) {
+        Ok(slot) => Ok(Some(slot)),
+        Err(_) => Err(call.error(
+            code::BOOT_STATE_NOT_SET,
+            format_args!("Failed to set boot state: there is no slot {number} for {key}"),
+        )),
+    }
+}

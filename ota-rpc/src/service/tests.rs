@@ -1,0 +1,12 @@
+//! The service with a made-up engine, request by request.
+
+mod bench;
+mod boot_state;
+mod hostile;
+mod limits;
+mod pull;
+mod push;
+mod reboot;
+mod wire;
+
+pub(crate) use bench::base64;

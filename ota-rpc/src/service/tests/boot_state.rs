@@ -1,0 +1,164 @@
+use super::bench::Bench;
+use crate::error::Class;
+
+#[test]
+fn set_boot_state_changes_only_what_is_given() {
+    for (params, call) in [
+        (r#"{"revert_slot":1}"#, "set_boot_state (None, None, Some(1), None)"),
+        (r#"{"revert_slot":"1"}"#, "set_boot_state (None, None, Some(1), None)"),
+        (r#"{"is_committed":false}"#, "set_boot_state (None, Some(false), None, None)"),
+        (r#"{"is_committed":true}"#, "set_boot_state (None, Some(true), None, None)"),
+        // As Mongoose OS reads booleans.
+        (r#"{"is_committed":"true"}"#, "set_boot_state (None, Some(false), None, None)"),
+        (
+            r#"{"active_slot":1,"revert_slot":0,"commit_timeout":"0x10","x":1}"#,
+            "set_boot_state (Some(1), None, Some(0), Some(16))",
+        ),
+        // A negative timeout is not written, but is a key that is known.
+        (r#"{"commit_timeout":-1}"#, "set_boot_state (None, None, None, None)"),
+        (
+            r#"{"active_slot":"1x","revert_slot":1.5,"commit_timeout":5}"#,
+            "set_boot_state (None, None, None, Some(5))",
+        ),
+    ] {
+        let mut bench = Bench::new();
+        assert_eq!(bench.call("OTA.SetBootState", params), r#""result":null"#);
+        assert_eq!(bench.engine.calls, [call]);
+        assert_eq!(bench.reboots_after_ms(), None);
+    }
+}
+
+#[test]
+fn set_boot_state_without_a_known_key_is_an_error() {
+    for params in ["", "{}", "[]", "7", r#"{"slot":1}"#, r#"{"active_slot":"5m"}"#] {
+        let mut bench = Bench::new();
+        let error = r#""error":{"code":-2,"message":"give active_slot, is_committed, revert_slot or commit_timeout"}"#;
+        assert_eq!(bench.call("OTA.SetBootState", params), error);
+        assert!(bench.engine.calls.is_empty());
+    }
+}
+
+#[test]
+fn errors_have_the_codes_of_mongoose_and_always_a_message() {
+    for (method, params, fails, class, error) in [
+        ("OTA.Commit", "", "commit", Class::Refused, r#"{"code":-1,"message":"why"}"#),
+        ("OTA.Revert", "", "revert", Class::Refused, r#"{"code":-1,"message":"why"}"#),
+        (
+            "OTA.GetBootState",
+            "",
+            "boot_state",
+            Class::RecordUnreadable,
+            r#"{"code":-1,"message":"why"}"#,
+        ),
+        (
+            "OTA.SetBootState",
+            r#"{"active_slot":1}"#,
+            "set_boot_state",
+            Class::Refused,
+            r#"{"code":-3,"message":"Failed to set boot state: why"}"#,
+        ),
+        (
+            "OTA.SetBootState",
+            r#"{"active_slot":1}"#,
+            "set_boot_state",
+            Class::RecordUnreadable,
+            r#"{"code":-1,"message":"Failed to get boot state: why"}"#,
+        ),
+        (
+            "OTA.CreateSnapshot",
+            "",
+            "start_snapshot",
+            Class::Uncommitted,
+            r#"{"code":-1,"message":"Cannot create snapshots in uncommitted state: why"}"#,
+        ),
+        (
+            "OTA.CreateSnapshot",
+            "",
+            "start_snapshot",
+            Class::Flash,
+            r#"{"code":-1,"message":"Failed to create snapshot: why"}"#,
+        ),
+        (
+            "OTA.CreateSnapshot",
+            "",
+            "start_snapshot",
+            Class::RecordUnreadable,
+            r#"{"code":-2,"message":"Failed to get boot state: why"}"#,
+        ),
+        (
+            "OTA.Begin",
+            "",
+            "begin",
+            Class::Uncommitted,
+            r#"{"code":-1,"message":"Failed to init updater: why"}"#,
+        ),
+        (
+            "OTA.Update",
+            r#"{"url":"x"}"#,
+            "may_begin",
+            Class::Uncommitted,
+            r#"{"code":-1,"message":"Failed to init updater: why"}"#,
+        ),
+    ] {
+        let mut bench = Bench::new();
+        bench.fail(fails, class, "why");
+        assert_eq!(bench.call(method, params), std::format!("\"error\":{error}"));
+        assert_eq!(bench.reboots_after_ms(), None);
+        assert!(!bench.service.is_busy());
+    }
+}
+
+#[test]
+fn slots_that_cannot_be_are_refused_without_asking_the_engine() {
+    for slot in ["-1", "256", "\"0x100\""] {
+        let mut bench = Bench::new();
+        let error = bench.call("OTA.SetBootState", &std::format!("{{\"revert_slot\":{slot}}}"));
+        assert!(error.starts_with(r#""error":{"code":-3,"message":"Failed to set boot state: "#));
+        assert!(bench.engine.calls.is_empty());
+    }
+}
+
+#[test]
+fn a_snapshot_is_answered_at_its_end_with_its_slot() {
+    for (params, call) in [
+        ("", "start_snapshot (false, None)"),
+        (r#"{"set_as_revert":true,"commit_timeout":"300"}"#, "start_snapshot (true, Some(300))"),
+    ] {
+        let mut bench = Bench::new();
+        bench.call_later("OTA.CreateSnapshot", params);
+        assert_eq!(bench.status().0, 1);
+        assert_eq!(bench.service.wake_at_ms(), Some(0));
+        assert_eq!(bench.later(), r#""result":{"slot":1}"#);
+        assert_eq!(bench.engine.calls, [call, "step", "step", "step"]);
+        assert_eq!(bench.status(), (0, "idle".into()));
+        assert_eq!(bench.reboots_after_ms(), None);
+    }
+}
+
+#[test]
+fn a_snapshot_that_fails_is_answered_with_the_reason() {
+    let mut bench = Bench::new();
+    bench.call_later("OTA.CreateSnapshot", "");
+    bench.fail("step", Class::RecordNotWritten, "flash is worn");
+    let error = r#""error":{"code":-3,"message":"Failed to set boot state: flash is worn"}"#;
+    assert_eq!(bench.later(), error);
+    assert!(!bench.service.is_busy());
+}
+
+#[test]
+fn nothing_else_starts_while_a_snapshot_runs() {
+    let mut bench = Bench::new();
+    bench.call_later("OTA.CreateSnapshot", "");
+    for (method, params, words) in [
+        ("OTA.CreateSnapshot", "", "Failed to create snapshot: a snapshot"),
+        ("OTA.Begin", "", "Failed to init updater: a snapshot"),
+        ("OTA.Update", r#"{"url":"x"}"#, "Failed to init updater: a snapshot"),
+        ("OTA.Write", "", "a snapshot"),
+        ("OTA.End", "", "a snapshot"),
+    ] {
+        let error = bench.call(method, params);
+        assert!(error.starts_with(&std::format!("\"error\":{{\"code\":-1,\"message\":\"{words}")));
+    }
+    assert_eq!(bench.call("OTA.Abort", ""), r#""result":null"#);
+    assert_eq!(bench.later(), r#""error":{"code":-1,"message":"Update aborted by OTA.Abort"}"#);
+}

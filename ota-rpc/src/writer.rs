@@ -1,0 +1,353 @@
+//! A JSON writer into a lent buffer.
+//!
+//! Commas are its business, not the caller's; so is the end of the buffer: what does not fit is
+//! dropped, and [`Writer::finish`] says so. There is no way to get at a truncated text.
+//!
+//! All output is ASCII, because a serial line allows nothing else: other characters are written as
+//! `\uXXXX`.
+
+use core::fmt::{self, Write};
+
+use ota_core::json::{Text, Value};
+
+/// The buffer is too small for the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct NoRoom {
+    /// The buffer's length in bytes.
+    pub capacity: usize,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "does not fit a buffer of {} bytes", self.capacity)
+    }
+}
+
+impl core::error::Error for NoRoom {}
+
+/// Writes JSON.
+///
+/// ```
+/// let mut buffer = [0; 64];
+/// let mut json = ota_rpc::Writer::new(&mut buffer);
+/// json.object().key("slot").int(1).key("name").string("app").end_object();
+/// assert_eq!(json.finish(), Ok(br#"{"slot":1,"name":"app"}"#.len()));
+/// ```
+#[derive(Debug)]
+pub struct Writer<'b> {
+    buffer: &'b mut [u8],
+    used: usize,
+    /// A value came before, so the next one is preceded by a comma.
+    comma: bool,
+    overflow: bool,
+}
+
+/// A position to go back to: [`Writer::mark`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    used: usize,
+    comma: bool,
+}
+
+impl<'b> Writer<'b> {
+    /// Writes from the start of `buffer`.
+    pub fn new(buffer: &'b mut [u8]) -> Self {
+        Self { buffer, used: 0, comma: false, overflow: false }
+    }
+
+    /// The length of the text.
+    ///
+    /// # Errors
+    /// [`NoRoom`] if the buffer was too small. What it holds then is not to be sent.
+    pub fn finish(self) -> Result<usize, NoRoom> {
+        match self.overflow {
+            true => Err(NoRoom { capacity: self.buffer.len() }),
+            false => Ok(self.used),
+        }
+    }
+
+    /// Whether something did not fit.
+    pub fn has_overflowed(&self) -> bool {
+        self.overflow
+    }
+
+    /// Length of the buffer in bytes.
+    pub fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Remembers this position.
+    pub fn mark(&self) -> Mark {
+        Mark { used: self.used, comma: self.comma }
+    }
+
+    /// Forgets all that was written since `mark` was made, and that it did not fit.
+    pub fn rewind(&mut self, mark: Mark) {
+        // A mark of another writer must not bring unwritten bytes to light.
+        self.used = mark.used.min(self.used);
+        self.comma = mark.comma;
+        self.overflow = false;
+    }
+
+    /// `{`
+    pub fn object(&mut self) -> &mut Self {
+        self.open(b'{')
+    }
+
+    /// `}`
+    pub fn end_object(&mut self) -> &mut Self {
+        self.close(b'}')
+    }
+
+    /// `[`
+    pub fn array(&mut self) -> &mut Self {
+        self.open(b'[')
+    }
+
+    /// `]`
+    pub fn end_array(&mut self) -> &mut Self {
+        self.close(b']')
+    }
+
+    /// The key of an object's next member.
+    pub fn key(&mut self, key: &str) -> &mut Self {
+        self.string(key);
+        self.byte(b':');
+        self.comma = false;
+        self
+    }
+
+    /// `null`
+    pub fn null(&mut self) -> &mut Self {
+        self.literal(format_args!("null"))
+    }
+
+    /// `true` or `false`
+    pub fn bool(&mut self, value: bool) -> &mut Self {
+        self.literal(format_args!("{value}"))
+    }
+
+    /// An integer.
+    pub fn int(&mut self, value: impl Into<i64>) -> &mut Self {
+        self.literal(format_args!("{}", value.into()))
+    }
+
+    /// An integer without a sign.
+    pub fn uint(&mut self, value: impl Into<u64>) -> &mut Self {
+        self.literal(format_args!("{}", value.into()))
+    }
+
+    /// A string.
+    pub fn string(&mut self, value: &str) -> &mut Self {
+        self.display(value)
+    }
+
+    /// A string, or `null` if there is none.
+    pub fn string_or_null(&mut self, value: Option<&str>) -> &mut Self {
+        match value {
+            Some(value) => self.string(value),
+            None => self.null(),
+        }
+    }
+
+    /// A string that came from another JSON text.
+    pub fn text(&mut self, value: Text<'_>) -> &mut Self {
+        self.display(value)
+    }
+
+    /// A string of anything that can be displayed.
+    pub fn display(&mut self, value: impl fmt::Display) -> &mut Self {
+        self.separate();
+        self.byte(b'"');
+        // Escaping never fails: running out of room is noted in `overflow`.
+        let _ = write!(Escape(self), "{value}");
+        self.byte(b'"');
+        self
+    }
+
+    /// A value of another JSON text, as it was written (but for non-ASCII characters).
+    pub fn value(&mut self, value: Value<'_>) -> &mut Self {
+        self.separate();
+        value.raw().chars().for_each(|c| self.ascii(c));
+        self
+    }
+
+    /// A value that this crate knows to be one: a number or a word.
+    pub(crate) fn literal(&mut self, value: fmt::Arguments<'_>) -> &mut Self {
+        self.separate();
+        let _ = self.write_fmt(value);
+        self
+    }
+
+    fn open(&mut self, bracket: u8) -> &mut Self {
+        self.separate();
+        self.byte(bracket);
+        self.comma = false;
+        self
+    }
+
+    fn close(&mut self, bracket: u8) -> &mut Self {
+        self.byte(bracket);
+        self.comma = true;
+        self
+    }
+
+    /// The comma before a value, if there is to be one.
+    fn separate(&mut self) {
+        if self.comma {
+            self.byte(b',');
+        }
+        self.comma = true;
+    }
+
+    fn byte(&mut self, byte: u8) {
+        match self.buffer.get_mut(self.used) {
+            Some(place) if !self.overflow => {
+                *place = byte;
+                self.used = self.used.saturating_add(1);
+            }
+            _ => self.overflow = true,
+        }
+    }
+
+    /// One character of a string, unescaped unless it is not ASCII.
+    fn ascii(&mut self, c: char) {
+        match u8::try_from(c) {
+            Ok(byte) if byte.is_ascii() => self.byte(byte),
+            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|&unit| self.unicode(unit)),
+        }
+    }
+
+    /// `\uXXXX`
+    fn unicode(&mut self, unit: u16) {
+        let _ = write!(self, "\\u{unit:04x}");
+    }
+}
+
+/// Unescaped: for what is ASCII and no string.
+impl Write for Writer<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(|byte| self.byte(byte));
+        Ok(())
+    }
+}
+
+/// Escapes what is written to it, as the inside of a string.
+struct Escape<'w, 'b>(&'w mut Writer<'b>);
+
+impl Write for Escape<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| self.write_char(c))
+    }
+
+    fn write_char(&mut self, c: char) -> fmt::Result {
+        let short = match c {
+            '"' | '\\' => Some(c),
+            '\n' => Some('n'),
+            '\r' => Some('r'),
+            '\t' => Some('t'),
+            _ => None,
+        };
+        match short {
+            Some(letter) => {
+                self.0.byte(b'\\');
+                self.0.ascii(letter);
+            }
+            None if c.is_control() => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|&unit| self.0.unicode(unit));
+            }
+            None => self.0.ascii(c),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+    use std::vec;
+
+    use ota_core::json;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Writer<'_>)) -> String {
+        let mut buffer = [0; 256];
+        let mut json = Writer::new(&mut buffer);
+        write(&mut json);
+        let len = json.finish().unwrap();
+        String::from_utf8(buffer[..len].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn commas_are_where_they_belong() {
+        let text = written(|json| {
+            json.object().key("a").array().end_array().key("b").array().int(-1).uint(2u32);
+            json.object().end_object().object().key("c").null().end_object().end_array();
+            json.key("d").bool(true).key("e").string_or_null(None).end_object();
+        });
+        assert_eq!(text, r#"{"a":[],"b":[-1,2,{},{"c":null}],"d":true,"e":null}"#);
+    }
+
+    #[test]
+    fn strings_are_ascii() {
+        let text = written(|json| {
+            json.string("\"\\/\n\r\t\x00\x1f\x7fé\u{1f600}");
+        });
+        let escaped = r#""\"\\/\n\r\t\u0000\u001f\u007f\u00e9\ud83d\ude00""#;
+        assert_eq!(text, escaped);
+    }
+
+    #[test]
+    fn integers_have_64_bits() {
+        let text = written(|json| {
+            json.array().int(i64::MIN).int(i64::MAX).uint(u64::MAX).end_array();
+        });
+        assert_eq!(text, "[-9223372036854775808,9223372036854775807,18446744073709551615]");
+    }
+
+    #[test]
+    fn values_of_others_are_copied() {
+        let value = r#"{ "é" : [1e5, "\u0041\n"] }"#;
+        let text = written(|json| {
+            json.value(json::parse(value.as_bytes()).unwrap());
+        });
+        assert_eq!(text, value.replace('é', "\\u00e9"));
+    }
+
+    #[test]
+    fn a_rewound_writer_has_room_again() {
+        let mut buffer = [0; 12];
+        let mut json = Writer::new(&mut buffer);
+        let mark = json.object().mark();
+        json.key("too").string("long for this");
+        assert!(json.has_overflowed());
+        json.rewind(mark);
+        json.key("ok").int(1).end_object();
+        assert_eq!(json.finish(), Ok(8));
+        assert_eq!(&buffer[..8], b"{\"ok\":1}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_whole_or_not_there(value in any::<String>(), capacity in 0..80usize) {
+            let mut buffer = vec![0; capacity];
+            let mut json = Writer::new(&mut buffer);
+            json.array().string(&value).int(7).end_array();
+            match json.finish() {
+                Ok(len) => {
+                    let read: (String, u8) = serde_json::from_slice(&buffer[..len]).unwrap();
+                    prop_assert_eq!(read, (value, 7));
+                    prop_assert!(buffer[..len].is_ascii());
+                }
+                Err(error) => {
+                    prop_assert_eq!(error, NoRoom { capacity });
+                    prop_assert!(value.chars().count() + 6 > capacity || !value.is_ascii()
+                        || value.contains(|c: char| c.is_control() || c == '"' || c == '\\'));
+                }
+            }
+        }
+    }
+}
