@@ -1,0 +1,41 @@
+//! What is measured, and how large each may become.
+//!
+//! A budget is the promise of the project's goals or, where that is looser, the measured figure and
+//! a little: a change that needs more says so by changing the number here.
+
+/// A program of `xtask/probes`.
+pub(super) struct Probe {
+    /// Of the program.
+    pub(super) name: &'static str,
+    /// Features of the probes' package that it needs.
+    pub(super) features: &'static [&'static str],
+    /// For the table.
+    pub(super) what: &'static str,
+    pub(super) budget: Budget,
+}
+
+/// In bytes.
+pub(super) struct Budget {
+    /// `.text` and `.rodata`.
+    pub(super) code: u64,
+    /// `.data` and `.bss`.
+    pub(super) ram: u64,
+    /// The deepest point that the probe's run reaches.
+    pub(super) stack: u64,
+}
+
+/// What the others are compared with: start-up, panic handler, flash driver.
+pub(super) const EMPTY: Probe = Probe {
+    name: "empty",
+    features: &[],
+    what: "nothing",
+    budget: Budget { code: 0, ram: 0, stack: 0 },
+};
+
+/// Every measured configuration.
+pub(super) const PROBES: &[Probe] = &[Probe {
+    name: "crc32",
+    features: &[],
+    what: "CRC-32 of flash",
+    budget: Budget { code: 320, ram: 0, stack: 160 },
+}];
