@@ -151,6 +151,12 @@ impl<'b> Machine<'b> {
 
     /// Applies an event: the record changes when the steps that follow are done.
     pub(crate) fn request(&mut self, event: &Event) -> Result<(), Refused> {
+        if let (Some(job), Event::SetBootState { change, .. }) = (&self.job, event)
+            && (change.active.is_some() || change.committed.is_some())
+        {
+            // The job will choose the active slot when it ends.
+            return Err(Refused::Busy { slot: job.site().slot });
+        }
         let mut record = next(&self.record, event)?;
         if matches!(event, Event::StageFinished { .. } | Event::SnapshotFinished { .. })
             && !record.committed()

@@ -11,7 +11,7 @@
 //! | `BadStart`, `CommitTimeout` | uncommitted, booted = active | active = revert, committed |
 //! | `Revert` | uncommitted, or another bootable image | active = revert, committed |
 //! | `SnapshotFinished` | that slot staging | slot bootable; on request: active on trial, revert = slot |
-//! | `SetBootState` | slots bootable, not below the counter | as given; a revert slot that became active is replaced by the one that was |
+//! | `SetBootState` | slots bootable, not below the counter (an uncommitted one needs a way back) | as given; a revert slot that became active is replaced by the one that was |
 //!
 //! Whether the loader or the application wrote last never matters: every record stands for itself.
 
@@ -79,6 +79,8 @@ pub enum Event {
         change: BootStateChange,
         /// The counter of the image that is active then.
         security_counter: u32,
+        /// The counter of the image to revert to then: see [`revert_after`].
+        revert_counter: u32,
     },
     /// Keep these bytes of the application's.
     SetNote([u8; NOTE_LEN]),
@@ -282,8 +284,13 @@ pub fn next(record: &Record, event: &Event) -> Result<Record, Refused> {
         Event::BadStart => give_up(&mut next, Reason::BadStart)?,
         Event::CommitTimeout => give_up(&mut next, Reason::CommitTimeout)?,
         Event::Revert { security_counter } => revert(&mut next, security_counter)?,
-        Event::SetBootState { change, security_counter } => {
+        Event::SetBootState { change, security_counter, revert_counter } => {
             set_boot_state(&mut next, &change, security_counter)?;
+            let needed = next.security_counter();
+            if !next.committed() && revert_counter < needed {
+                // A failed trial would find no way back.
+                return Err(Refused::BelowCounter { found: revert_counter, needed });
+            }
         }
         Event::SetNote(note) => next.set_note(&note),
     }
@@ -351,6 +358,16 @@ fn roll_back(next: &mut Record, reason: Reason) {
     next.set_reason(reason);
 }
 
+/// The slot to revert to after `change`: one that becomes active is replaced by the one that was, for
+/// a way back must lead somewhere else.
+pub(crate) fn revert_after(record: &Record, change: &BootStateChange) -> u8 {
+    let kept = match change.active {
+        Some(slot) if slot != record.active() && slot == record.revert() => record.active(),
+        Some(_) | None => record.revert(),
+    };
+    change.revert.unwrap_or(kept)
+}
+
 fn set_boot_state(
     next: &mut Record,
     change: &BootStateChange,
@@ -359,16 +376,13 @@ fn set_boot_state(
     if *change == BootStateChange::default() {
         return Err(Refused::NothingToDo);
     }
-    let before = next.active();
-    let switches = change.active.is_some_and(|slot| slot != before);
+    let revert = revert_after(next, change);
+    let switches = change.active.is_some_and(|slot| slot != next.active());
     for slot in [change.active, change.revert].into_iter().flatten() {
         exists(next, slot)?;
         if !next.bootable(slot) {
             return Err(Refused::NotBootable { slot });
         }
-    }
-    if let (Some(slot), true) = (next.stage_slot(), switches || change.committed == Some(false)) {
-        return Err(Refused::Busy { slot });
     }
     if switches && security_counter < next.security_counter() {
         let needed = next.security_counter();
@@ -376,14 +390,8 @@ fn set_boot_state(
     }
     if let Some(slot) = change.active {
         next.set_active(slot);
-        if switches && next.revert() == slot {
-            // A way back must lead somewhere else.
-            next.set_revert(before);
-        }
     }
-    if let Some(slot) = change.revert {
-        next.set_revert(slot);
-    }
+    next.set_revert(revert);
     if let Some(seconds) = change.commit_timeout_s {
         next.set_commit_timeout_s(seconds);
     }

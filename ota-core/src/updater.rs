@@ -8,7 +8,7 @@ use crate::machine::{Config, Machine, OpenError, Step};
 use crate::record::{NOTE_LEN, Record};
 use crate::report::{BootState, ImageInfo, Progress};
 use crate::stage::{RawImage, StageError};
-use crate::state::{BootStateChange, Event, Refused};
+use crate::state::{BootStateChange, Event, Refused, revert_after};
 
 /// Why a change of the boot state did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +239,11 @@ impl<'b, F: FlashRead> Updater<'b, F> {
             Change::BadStart => Event::BadStart,
             Change::CommitTimeout => Event::CommitTimeout,
             Change::Revert => Event::Revert { security_counter },
-            Change::Set(change) => Event::SetBootState { change, security_counter },
+            Change::Set(change) => {
+                let revert = revert_after(self.machine.record(), &change);
+                let revert_counter = self.machine.counter_of(&mut self.flash, revert);
+                Event::SetBootState { change, security_counter, revert_counter }
+            }
             Change::Note(note) => Event::SetNote(note),
         };
         self.machine.request(&event)

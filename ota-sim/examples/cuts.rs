@@ -1,28 +1,27 @@
-//! The power-cut campaign without the program around it: `cargo xtask sabotage` runs it.
+//! The single cuts of the campaign, without the program around it: for `cargo xtask sabotage`, which
+//! wants to see it fail.
 
-use ota_sim::campaign::{Plan, Replay};
+use ota_sim::campaign::Plan;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let budget = arguments.next().map_or(20_000, |text| text.parse().expect("a number of points"));
-    let depth = arguments.next().map_or(1, |text| text.parse().expect("1 or 2"));
-    let scenarios = arguments.collect();
-    let (parts, rules) = (Vec::new(), Vec::new());
-    let plan = Plan { scenarios, parts, rules, depth, budget, seed: 1, threads: 2 };
-    let report = plan.run(&|_| {}).expect("known names");
-    let (mut points, mut failed) = (0, 0);
+    let plan = Plan {
+        scenarios: std::env::args().skip(1).collect(),
+        parts: Vec::new(),
+        rules: Vec::new(),
+        depth: 1,
+        budget: 0,
+        seed: 1,
+        threads: 2,
+        stop_at_failure: true,
+    };
+    let report = plan.run(&|_| {}).expect("the scenarios named exist");
     for case in &report.cases {
-        points += case.tally.points;
-        failed += case.tally.failed + u64::from(case.broken.is_some());
-        if let Some(failure) = &case.broken {
-            println!("{}: broken without a cut: {}", case.case, failure.message);
-        }
-        for (point, failure) in &case.tally.failures {
-            println!("replay: {}", Replay::new(case.case, report.seed, point.clone()));
+        for (replay, failure) in case.failures(report.seed) {
+            println!("replay: {replay}");
             println!("{}", failure.message.chars().take(600).collect::<String>());
         }
     }
-    let rate = points as f64 / report.seconds;
-    println!("{points} points, {failed} failed, {:.1} s, {rate:.0} points/s", report.seconds);
-    std::process::exit(i32::from(failed > 0));
+    let total = report.total();
+    println!("{} points, {} failed", total.points, total.failed);
+    std::process::exit(i32::from(total.failed > 0));
 }

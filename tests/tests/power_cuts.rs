@@ -8,7 +8,19 @@ const SEED: u64 = 2026;
 
 #[test]
 fn no_power_cut_breaks_an_update_on_two_geometries() {
-    let scenarios = ["staging", "trial-boot", "commit", "rollback", "revert-committed"];
+    let scenarios = [
+        "first-boot",
+        "staging",
+        "overwrite",
+        "trial-boot",
+        "commit",
+        "rollback",
+        "timeout",
+        "revert-committed",
+        "snapshot-revert",
+        "turn-over",
+        "resume",
+    ];
     let plan = Plan {
         scenarios: scenarios.map(String::from).to_vec(),
         parts: vec!["4k4".into(), "2k8".into()],

@@ -135,8 +135,8 @@ impl StateMachineTest for Device {
         device
     }
 
-    fn apply(mut self, _: &Start, happening: Happening) -> Self {
-        let Self { walk, nor, possible } = &mut self;
+    fn apply(mut device: Self, _: &Start, happening: Happening) -> Self {
+        let Self { walk, nor, possible } = &mut device;
         let result = match happening.clone() {
             Happening::Does(step) => walk.play(step, nor, possible),
             Happening::Cut(step, ops, tear) => {
@@ -147,12 +147,12 @@ impl StateMachineTest for Device {
         if let Err(failure) = result {
             panic!("{happening:?}: {}", failure.message);
         }
-        self
+        device
     }
 }
 
 prop_state_machine! {
-    #![proptest_config(Config { cases: 96, .. Config::default() })]
+    #![proptest_config(Config { cases: 400, .. Config::default() })]
     #[test]
     fn every_history_agrees_with_the_reference_model(sequential 1..40 => Device);
 }

@@ -7,7 +7,10 @@ use ota_sim::bundle::{Spec, create};
 use ota_sim::factory::{self, Image};
 use ota_sim::flash::SimFlash;
 use ota_sim::layout::Board;
-use ota_sim::nor::{Nor, NorDevice, NorError, Part, PendingOp, Random, Shape};
+use ota_sim::nor::{
+    Nor, NorDevice, NorError, OpKind, OpRecord, Part, PendingOp, Random, Shape, Tear, TearBudget,
+    Weak, tears_for,
+};
 
 /// Platform of all images here.
 pub(crate) const PLATFORM: &str = "sim";
@@ -46,10 +49,21 @@ impl Device {
         Self::factory_on(board, &part, image)
     }
 
-    /// The same on a part of the board's geometry that follows other rules.
+    /// The same on a part of the board's geometry that follows other rules. It ends where the board's
+    /// regions end, so that copies are cheap.
     pub(crate) fn factory_on(board: Board, part: &Part, image: &Image) -> Self {
         let flash = factory::flash(&board, image).unwrap();
-        Self { board, nor: Nor::with_image(part, &flash), trials: 1, golden: None }
+        let layout = board.layout();
+        let ends = layout.regions().map(|(_, extent)| extent.address + extent.size);
+        let end = ends.max().unwrap();
+        let nor = Nor::with_image(&part.with_capacity(end), &flash[..end as usize]);
+        Self { board, nor, trials: 1, golden: None }
+    }
+
+    /// The same device whose torn units behave as told.
+    pub(crate) fn with_weak(mut self, weak: Weak) -> Self {
+        self.nor = self.nor.with_weak(weak);
+        self
     }
 
     /// One boot through the loader's code. Flash that was cut off or switched off stays so.
@@ -118,20 +132,41 @@ impl Device {
         self.app_address(slot) + self.board.app_room()
     }
 
-    /// Cuts power in the `number`-th flash operation from now, and runs `body`, which must not get
-    /// past it; then power comes back, `seed` rolling how torn units read.
+    /// Cuts power in the flash operation that comes after `number` more, while `body` runs. Power stays
+    /// off: look at the flash, then switch it on.
     pub(crate) fn cut<R>(
         &mut self,
         number: u64,
-        tear: ota_sim::nor::Tear,
-        seed: u64,
+        tear: Tear,
         body: impl FnOnce(&mut Self) -> R,
     ) -> R {
         self.nor.cut_after(number, tear);
         let result = body(self);
         assert!(!self.nor.is_powered(), "operation {number} was not reached");
-        self.nor.power_on(seed);
         result
+    }
+
+    /// Every way in which power can fail while `body` runs, by `budget`: the number of the operation,
+    /// the operation, the tear.
+    pub(crate) fn cuts(
+        &self,
+        budget: &TearBudget,
+        body: impl FnOnce(&mut Self),
+    ) -> Vec<(u64, OpRecord, Tear)> {
+        let mut probe = self.clone();
+        probe.nor.start_log();
+        body(&mut probe);
+        let shape = probe.nor.shape();
+        let mut cuts = Vec::new();
+        for (number, op) in (0..).zip(probe.nor.log()) {
+            let bytes = vec![0; op.len as usize];
+            let pending = match op.kind {
+                OpKind::Erase => PendingOp::Erase { address: op.address },
+                OpKind::Program => PendingOp::Program { address: op.address, bytes: &bytes },
+            };
+            cuts.extend(tears_for(&pending, &shape, budget).map(|tear| (number, *op, tear)));
+        }
+        cuts
     }
 }
 

@@ -4,3 +4,4 @@
 pub(crate) mod cells;
 pub(crate) mod device;
 pub(crate) mod markdown;
+pub(crate) mod plain;

@@ -20,4 +20,4 @@ pub use point::{Cut, Failure, Point, Tally, Where};
 pub use rig::{App, IMAGE_SIZE, Rig};
 pub use run::{Case, CaseReport, Plan, Replay, Report};
 pub use scenario::{ALL as SCENARIOS, Fault, Scenario, Step};
-pub use walk::{Select, Walk};
+pub use walk::{Possible, Select, Walk};

@@ -85,8 +85,8 @@ pub enum Request {
     Set {
         /// Which.
         change: BootStateChange,
-        /// Security counter of the image that is active then.
-        counter: u32,
+        /// Security counter of the image in each slot.
+        counters: Vec<u32>,
     },
     /// Keep bytes.
     Note([u8; 16]),
@@ -226,7 +226,7 @@ impl Model {
                 }
                 after.go_back("revert requested");
             }
-            Request::Set { change, counter } => after = self.set(change, *counter)?,
+            Request::Set { change, counters } => after = self.set(change, counters)?,
             Request::Note(note) => after.note = *note,
         }
         Some(Ways { between: Vec::new(), done: vec![after] })
@@ -278,7 +278,7 @@ impl Model {
         self.why = why;
     }
 
-    fn set(&self, change: &BootStateChange, counter: u32) -> Option<Self> {
+    fn set(&self, change: &BootStateChange, counters: &[u32]) -> Option<Self> {
         let mut after = self.clone();
         let asked = [change.active, change.revert];
         let nothing = asked == [None, None]
@@ -288,6 +288,7 @@ impl Model {
             return None;
         }
         let moves = change.active.is_some_and(|slot| slot != self.active);
+        let counter = counters[usize::from(change.active.unwrap_or(self.active))];
         if moves && counter < self.counter {
             return None;
         }
@@ -318,7 +319,9 @@ impl Model {
             after.new = false;
             after.trials_left = self.trials;
         }
-        Some(after)
+        // Without a way back nothing is put on trial.
+        let way_back = counters[usize::from(after.revert)] >= after.counter;
+        (after.committed || way_back).then_some(after)
     }
 
     /// Whether the engine's report says just this.

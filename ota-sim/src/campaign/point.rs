@@ -16,7 +16,7 @@ pub struct Cut {
     pub tear: Tear,
 }
 
-/// One or two power cuts.
+/// One or two power cuts; none: the scenario itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
     /// The cuts, in order.
@@ -38,6 +38,9 @@ fn tear_number(tear: Tear) -> u64 {
 
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.cuts.is_empty() {
+            return f.write_str("-");
+        }
         for (index, Cut { op, tear }) in self.cuts.iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };
             write!(f, "{separator}{op}@{tear}")?;
@@ -56,6 +59,9 @@ impl FromStr for Point {
             let tear = tear.parse().map_err(|error| format!("tear {tear:?}: {error:?}"))?;
             Ok(Cut { op, tear })
         };
+        if text == "-" {
+            return Ok(Self { cuts: Vec::new() });
+        }
         let cuts = text.split(',').map(cut).collect::<Result<Vec<_>, String>>()?;
         if cuts.len() > 2 {
             Err(format!("{} cuts; 1 or 2 work", cuts.len()))

@@ -6,7 +6,7 @@ use ota_core::{
 };
 
 use super::images::{Image, PLATFORM};
-use crate::nor::{Nor, NorDevice, Part, Rule};
+use crate::nor::{Nor, NorDevice, Part, Rule, Weak};
 
 /// Bytes of an image.
 pub const IMAGE_SIZE: usize = 32 * 1024;
@@ -85,7 +85,7 @@ impl Rig {
     pub fn factory(&self, image: &Image) -> Nor {
         use ota_core::descriptor::{ANY_SLOT, Description, Descriptor, ExtentDigest};
         use sha2::Digest;
-        let mut nor = Nor::new(&self.part);
+        let mut nor = Nor::new(&self.part).with_weak(Weak::PerBoot);
         let shape = self.part.shape;
         let app = self.slots[0].app;
         let mut write = |address: u32, bytes: &[u8]| {

@@ -39,6 +39,8 @@ pub struct Plan {
     pub seed: u64,
     /// Threads.
     pub threads: usize,
+    /// Begin no further case after a failure.
+    pub stop_at_failure: bool,
 }
 
 /// One kind of device in one scenario.
@@ -122,6 +124,9 @@ impl Plan {
                 scope.spawn(|| {
                     while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let report = self.run_case(case, &images, quota);
+                        if self.stop_at_failure && report.failed() > 0 {
+                            next.store(cases.len(), Ordering::Relaxed);
+                        }
                         let new = report.tally.points;
                         progress(points.fetch_add(new, Ordering::Relaxed) + new);
                         found.lock().expect("no thread panics with the lock").push(report);
@@ -166,6 +171,34 @@ impl Plan {
     }
 }
 
+impl CaseReport {
+    /// How many points failed; a scenario that does not work without a cut counts as one.
+    pub fn failed(&self) -> u64 {
+        self.tally.failed + u64::from(self.broken.is_some())
+    }
+
+    /// A replay line and a story for each failure that was kept.
+    pub fn failures(&self, seed: u64) -> Vec<(Replay, &Failure)> {
+        let none = Point { cuts: Vec::new() };
+        let broken = self.broken.iter().map(|failure| (none.clone(), failure));
+        let cut = self.tally.failures.iter().map(|(point, failure)| (point.clone(), failure));
+        broken
+            .chain(cut)
+            .map(|(point, story)| (Replay::new(self.case, seed, point), story))
+            .collect()
+    }
+}
+
+impl Report {
+    /// Everything that was found, added up.
+    pub fn total(&self) -> Tally {
+        let mut total = Tally::default();
+        self.cases.iter().for_each(|case| total.add(&case.tally));
+        total.failed = self.cases.iter().map(CaseReport::failed).sum();
+        total
+    }
+}
+
 impl Case {
     /// The device of this case.
     pub fn rig(&self) -> Rig {
@@ -206,7 +239,7 @@ impl Replay {
         walk.run()?;
         match walk.tally.failures.pop() {
             Some((_, failure)) => Err(failure),
-            None if walk.tally.points == 0 => {
+            None if walk.tally.points == 0 && !self.point.cuts.is_empty() => {
                 Err(Failure { message: "there is no such point".into() })
             }
             None => Ok(walk.tally),

@@ -31,8 +31,8 @@ pub enum Step {
     Set(BootStateChange),
     /// Keep bytes of the application's.
     Note(u8),
-    /// Keep bytes until the next append begins the next sector of the record.
-    FillRecord,
+    /// Keep bytes until the next append begins the next sector of the record, or so many later.
+    FillRecord(u8),
 }
 
 impl Step {
@@ -51,18 +51,18 @@ impl Step {
             Self::Revert => Request::Revert { counter: counter_of(model.revert) },
             Self::Snapshot(on_trial, timeout_s) => Request::Snapshot { on_trial, timeout_s },
             Self::Set(change) => {
-                let active = change.active.unwrap_or(model.active);
-                Request::Set { change, counter: counter_of(active) }
+                let counters = (0..model.slots.len() as u8).map(counter_of).collect();
+                Request::Set { change, counters }
             }
             Self::Note(byte) => Request::Note([byte; 16]),
-            Self::Boot | Self::FillRecord => Request::Note([0; 16]),
+            Self::Boot | Self::FillRecord(_) => Request::Note([0; 16]),
         }
     }
 
     /// Does it. Errors are texts.
     pub fn run(self, app: &mut dyn App, images: &Images) -> Result<(), String> {
         match self {
-            Self::Boot | Self::FillRecord => Ok(()),
+            Self::Boot | Self::FillRecord(_) => Ok(()),
             Self::Install(image, timeout_s) => {
                 app.install(&images.get(image).bundle, timeout_s, None)
             }
@@ -184,10 +184,11 @@ pub const ALL: &[Scenario] = &[
         &[Set(SWITCH), Boot, Set(SWITCH_ON_TRIAL), Boot, Boot],
         &[Set(SWITCH_ON_TRIAL)],
     ),
-    scenario("turn-over", &[Boot, FillRecord], &[Note(1), Note(2), Boot, Note(3)], &[Note(4)]),
+    scenario("turn-over", &[Boot, FillRecord(0)], &[Note(1), Note(2), Boot, Note(3)], &[Note(4)]),
+    scenario("turn-over-settled", &[Boot, FillRecord(1), Boot], &[Note(1), Boot], &[Note(4)]),
     scenario(
         "turn-over-commit",
-        &[Boot, Install(1, 300), Boot, FillRecord],
+        &[Boot, Install(1, 300), Boot, FillRecord(0)],
         &[Commit, Boot, Note(1), Boot],
         &[Commit],
     ),

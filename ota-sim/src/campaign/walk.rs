@@ -1,7 +1,7 @@
 //! Walking through a scenario, cutting power at each operation, and judging what comes after.
 
 use super::images::Images;
-use super::model::Model;
+use super::model::{Model, Ways};
 use super::point::{Cut, Failure, Point, Tally};
 use super::rig::Rig;
 use super::scenario::{Fault, Scenario, Step};
@@ -12,7 +12,8 @@ use crate::nor::{
 
 /// How many boots follow a cut.
 const BOOTS: u64 = 4;
-/// One point in so many is followed by a whole update, and one by the loss of a record cell.
+/// Of so many points one is followed by a whole update, one by the loss of a record cell, and four
+/// by what a user would do next.
 const EXTRAS: u64 = 16;
 
 /// One scenario on one kind of device.
@@ -57,7 +58,8 @@ pub enum Select {
     One(Point),
 }
 
-type Possible = Vec<Model>;
+/// The states that a device may be in, as far as one can tell.
+pub type Possible = Vec<Model>;
 
 impl<'a> Walk<'a> {
     /// A walk that has not begun.
@@ -90,6 +92,58 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Does one step without a cut and strikes out what cannot be any more: for tests that make up
+    /// their own scenarios.
+    ///
+    /// # Errors
+    /// [`Failure`]: what was seen contradicts every possible state.
+    pub fn play(
+        &mut self,
+        step: Step,
+        nor: &mut Nor,
+        possible: &mut Possible,
+    ) -> Result<(), Failure> {
+        self.seed = Random::at(self.seed, nor.ops()).next_word();
+        self.step(step, nor, possible, None)
+    }
+
+    /// The same, but power is cut in the flash operation after `ops` others. Boot afterwards.
+    ///
+    /// # Errors
+    /// As [`Self::play`], if the step ended before the cut.
+    pub fn play_cut(
+        &mut self,
+        step: Step,
+        nor: &mut Nor,
+        possible: &mut Possible,
+        (ops, tear): (u64, Tear),
+    ) -> Result<(), Failure> {
+        let during = self.during(step, nor, possible);
+        nor.cut_after(ops, tear);
+        let result = self.play(step, nor, possible);
+        if nor.is_powered() {
+            nor.disarm_cut();
+            return result;
+        }
+        *possible = during;
+        Ok(())
+    }
+
+    /// What a device may be when power fails in a step.
+    fn during(&self, step: Step, nor: &Nor, possible: &Possible) -> Possible {
+        let ways = possible.iter().flat_map(|model| {
+            let ways = match step {
+                Step::Boot => {
+                    let done = model.boot_with(&self.usable(nor, model));
+                    Ways { between: Vec::new(), done: done.into_iter().collect() }
+                }
+                _ => model.apply(&step.request(self.images, model)).unwrap_or_default(),
+            };
+            std::iter::once(model.clone()).chain(ways.between).chain(ways.done)
+        });
+        distinct(ways)
+    }
+
     /// Does one step and strikes out what cannot be any more. `cuts`: the cuts made so far, if this
     /// step is to be cut.
     fn step(
@@ -101,7 +155,7 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Failure> {
         match step {
             Step::Boot => self.boot(nor, possible, self.seed, cuts),
-            Step::FillRecord => self.fill_record(nor, possible),
+            Step::FillRecord(spare) => self.fill_record(nor, possible, spare),
             _ => self.request(step, nor, possible, cuts),
         }
     }
@@ -121,7 +175,7 @@ impl<'a> Walk<'a> {
         let plan = match cuts {
             None => rig.boot(&mut *nor),
             Some(cuts) => {
-                let during = distinct(possible.iter().cloned().chain(after.iter().cloned()));
+                let during = self.during(Step::Boot, nor, possible);
                 let mut cutter = Cutter { walk: self, during, cuts, first: true };
                 rig.boot(Observed::new(nor, &mut cutter))
             }
@@ -155,11 +209,7 @@ impl<'a> Walk<'a> {
         let ran = match cuts {
             None => rig.app(&mut *nor, |app| (step.run(app, images), app.state())),
             Some(cuts) => {
-                let during = ways.iter().flat_map(|(before, ways)| {
-                    let ways = ways.clone().unwrap_or_default();
-                    std::iter::once(before.clone()).chain(ways.between).chain(ways.done)
-                });
-                let during = distinct(during);
+                let during = self.during(step, nor, possible);
                 let mut cutter = Cutter { walk: self, during, cuts, first: true };
                 rig.app(Observed::new(nor, &mut cutter), |app| (step.run(app, images), app.state()))
             }
@@ -193,15 +243,24 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Appends until the next append would begin a sector.
-    fn fill_record(&mut self, nor: &mut Nor, possible: &mut Possible) -> Result<(), Failure> {
+    /// Appends until the next append, or the one so many later, would begin a sector.
+    fn fill_record(
+        &mut self,
+        nor: &mut Nor,
+        possible: &mut Possible,
+        spare: u8,
+    ) -> Result<(), Failure> {
+        let mut history = vec![(nor.clone(), possible.clone())];
         for byte in 100..u8::MAX {
             let (mut next, mut after) = (nor.clone(), possible.clone());
             self.request(Step::Note(byte), &mut next, &mut after, None)?;
             if next.counters().erases > nor.counters().erases {
+                let at = history.len().saturating_sub(1 + usize::from(spare));
+                (*nor, *possible) = history.swap_remove(at);
                 return Ok(());
             }
             (*nor, *possible) = (next, after);
+            history.push((nor.clone(), possible.clone()));
         }
         Err(Failure::new("the record never turns over".into()))
     }
@@ -229,19 +288,22 @@ impl<'a> Walk<'a> {
             return result;
         }
         self.boot(nor, &mut possible, rolls, None)?;
-        let mut view = None;
+        let (mut settled, mut wrote) = (false, 0);
         for round in 1..BOOTS {
             let (before, ops) = (possible.clone(), nor.ops());
             self.boot(nor, &mut possible, Random::at(rolls, round).next_word(), None)?;
-            if view.as_ref() == Some(&possible) && before == possible && nor.ops() != ops {
-                return Err(Failure::new("a settled boot wrote to flash".into()));
-            }
-            view = Some(before);
+            wrote += u32::from(settled && nor.ops() != ops);
+            settled |= before == possible;
+        }
+        // What a cut left may show itself late, and is outranked then; once.
+        if wrote > 1 {
+            return Err(Failure::new("settled boots write to flash again and again".into()));
         }
         self.keeps_its_word(nor, &possible)?;
         match rolls % EXTRAS {
             0 => self.later_update(nor, &mut possible),
             1 => self.lost_cell(nor, &mut possible, rolls),
+            2..6 => self.go_on(nor, &mut possible, rolls),
             _ => Ok(()),
         }
     }
@@ -313,6 +375,16 @@ impl<'a> Walk<'a> {
         }
         self.op = op;
         result
+    }
+
+    /// What a user would do next must stay done, however weak bits roll afterwards.
+    fn go_on(&mut self, nor: &mut Nor, possible: &mut Possible, rolls: u64) -> Result<(), Failure> {
+        for step in self.scenario.retry {
+            self.step(*step, nor, possible, None)?;
+        }
+        (20..23).try_for_each(|round| {
+            self.boot(nor, possible, Random::at(rolls, round).next_word(), None)
+        })
     }
 
     /// A whole update must still be possible.

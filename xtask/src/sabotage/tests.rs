@@ -5,12 +5,11 @@ use super::*;
 const NOTICED: Edit = Edit {
     name: "wrong-sum",
     file: "core/engine",
-    find: "sum=3",
-    replace: "sum=4",
+    changes: &[("sum=3", "sum=4")],
     why: "the sum is wrong",
 };
 const MISSED: Edit =
-    Edit { name: "comment", find: "# engine", replace: "# engin", why: "nothing", ..NOTICED };
+    Edit { name: "comment", changes: &[("# engine", "# engin")], why: "nothing", ..NOTICED };
 
 /// Fails with a replay line if the engine is wrong; the engine may also hang or crash.
 const CHECK: &str = ". core/engine; [ $sum = 3 ] || { echo 'replay: --seed 7'; exit 1; }";
@@ -54,7 +53,8 @@ fn an_edit_that_the_campaign_misses_is_an_error_and_its_tree_is_kept() {
 fn a_failure_without_a_replay_line_and_a_hang_prove_nothing() {
     for replace in ["sum=$(exit 9) || exit 9", "exec sleep 60"] {
         let root = toy();
-        let edit = Edit { replace, ..NOTICED };
+        let changes = vec![("sum=3", replace)].leak();
+        let edit = Edit { changes, ..NOTICED };
         assert!(sabotage(root.path(), &[&edit]).is_err(), "{replace}");
     }
 }
@@ -70,7 +70,7 @@ fn a_campaign_that_fails_on_the_untouched_engine_is_an_error() {
 #[test]
 fn an_edit_that_does_not_build_is_an_error() {
     let root = toy();
-    let edit = Edit { replace: "sum=(", ..NOTICED };
+    let edit = Edit { changes: &[("sum=3", "sum=(")], ..NOTICED };
     let error = sabotage(root.path(), &[&edit]).unwrap_err().to_string();
     assert!(error.contains("does not build"), "{error}");
 }

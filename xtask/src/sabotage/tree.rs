@@ -41,15 +41,18 @@ pub(crate) fn synchronise(root: &Path, copy: &Path, parts: &[PathBuf]) -> Result
 /// Makes the edit in the copy.
 pub(crate) fn apply(copy: &Path, edit: &Edit) -> Result<()> {
     let path = copy.join(edit.file);
-    let source = fs::read_to_string(&path).with_context(|| edit.file.to_owned())?;
-    let matches = source.matches(edit.find).count();
-    ensure!(
-        matches == 1,
-        "edit `{}` is out of date: its text occurs {matches} times in {}",
-        edit.name,
-        edit.file
-    );
-    fs::write(&path, source.replacen(edit.find, edit.replace, 1))?;
+    let mut source = fs::read_to_string(&path).with_context(|| edit.file.to_owned())?;
+    for (find, replace) in edit.changes {
+        let matches = source.matches(find).count();
+        ensure!(
+            matches == 1,
+            "edit `{}` is out of date: its text occurs {matches} times in {}: {find}",
+            edit.name,
+            edit.file
+        );
+        source = source.replacen(find, replace, 1);
+    }
+    fs::write(&path, source)?;
     Ok(())
 }
 
@@ -76,7 +79,7 @@ mod tests {
     use super::*;
 
     const EDIT: Edit =
-        Edit { name: "no-sum", file: "core/lib.rs", find: "a + b", replace: "a", why: "" };
+        Edit { name: "no-sum", file: "core/lib.rs", changes: &[("a + b", "a")], why: "" };
 
     fn source() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
