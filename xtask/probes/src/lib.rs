@@ -23,6 +23,7 @@
 #![no_std]
 
 mod flash;
+pub mod layout;
 #[cfg(feature = "stack")]
 mod stack;
 mod start;

@@ -33,9 +33,23 @@ pub(super) const EMPTY: Probe = Probe {
 };
 
 /// Every measured configuration.
-pub(super) const PROBES: &[Probe] = &[Probe {
-    name: "crc32",
-    features: &[],
-    what: "CRC-32 of flash",
-    budget: Budget { code: 320, ram: 0, stack: 160 },
-}];
+pub(super) const PROBES: &[Probe] = &[
+    Probe {
+        name: "crc32",
+        features: &[],
+        what: "CRC-32 of flash",
+        budget: Budget { code: 320, ram: 0, stack: 160 },
+    },
+    Probe {
+        name: "boot-crc32",
+        features: &[],
+        what: "boot path: record, decision, CRC-32 (MCUboot direct-XIP: 2,896 B with SHA-256)",
+        budget: Budget { code: 8_192, ram: 108, stack: 1_792 },
+    },
+    Probe {
+        name: "boot-sha256",
+        features: &["ota-core/sha256"],
+        what: "boot path with SHA-256",
+        budget: Budget { code: 9_984, ram: 108, stack: 2_048 },
+    },
+];
