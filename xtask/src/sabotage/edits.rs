@@ -54,13 +54,16 @@ pub(crate) const EDITS: &[Edit] = &[
         name: "cell-reprogrammed",
         file: LOG,
         changes: &[
-            ("let last = self.claimed.unwrap_or(newest.position);", "let last = newest.position;"),
+            (
+                "(Target { position: last, erase: false }.next(shape), current)",
+                "(Target { position: last, erase: false }, current)",
+            ),
             (
                 "if self.blank(flash) { self.phase = Phase::Header } else { self.skip_cell() }",
                 "self.phase = Phase::Header;",
             ),
         ],
-        why: "a cell that a cut append has begun is programmed again",
+        why: "a cell that is in use is programmed again",
     },
     Edit {
         name: "seal-not-awaited",
