@@ -278,6 +278,25 @@ fn one_dead_sector_of_the_record_is_survived_whichever_it_is() {
 }
 
 #[test]
+fn a_third_sector_lets_a_record_live_on_with_a_dead_one() {
+    for (board, lives) in [("sim:app=4K,data=0,record=12K", true), (BOARD, false)] {
+        let [old, new] = images();
+        let mut device = Device::updated(board, &old, &new);
+        device.nor.set_unreadable(4096..8192);
+        device.nor.set_bad_sector(4096, ota_sim::nor::Bad::Refuses);
+        let mut note = || (0..=255).try_for_each(|note| device.app(|app| app.set_note([note; 16])));
+        // Two sectors take what has room in the one that is left.
+        assert_eq!(note().is_ok(), lives, "{board}");
+        let noted = device.app(|app| app.boot_state().note[0]);
+        assert_eq!(noted == 255, lives, "{board}");
+        assert!(noted > 30, "{board}");
+        let plan = device.boot().unwrap();
+        assert_eq!((plan.slot, plan.durable), (1, true), "{board}");
+        assert_whole(&device, &plan);
+    }
+}
+
+#[test]
 fn images_and_descriptors_of_other_slots_are_never_taken_for_their_own() {
     let device = settled();
     let descriptors = [device.descriptor_address(0), device.descriptor_address(1)];

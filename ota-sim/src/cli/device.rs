@@ -1,0 +1,147 @@
+//! `ota-sim device`: a device whose flash is a file, with its RPC on HTTP.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use ota_core::Config;
+use ota_sim::clock::RealClock;
+use ota_sim::device::Settings;
+use ota_sim::factory::{self, Image};
+use ota_sim::host::server::Server;
+use ota_sim::host::{DeviceHost, Notice, http};
+use ota_sim::layout::{Board, DEFAULT_BOARD};
+use ota_sim::nor::FileNor;
+
+use super::progress::ProgressView;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Flash file. Every change is in it before the device goes on, so that killing this program
+    /// is a power cut
+    #[arg(long, value_name = "FILE")]
+    flash: PathBuf,
+    /// Make the flash file out of this bundle if there is none
+    #[arg(long, value_name = "BUNDLE")]
+    factory: Option<PathBuf>,
+    #[arg(long, help = super::BOARD_HELP)]
+    board: Option<Board>,
+    /// Address of the HTTP server; port 0: any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// Listen on an address that others can reach, although anybody may then replace the firmware
+    #[arg(long)]
+    insecure: bool,
+    /// Platform: bundles for any other are refused
+    #[arg(long, default_value = "sim")]
+    platform: String,
+    /// Name of the device
+    #[arg(long, default_value = "ota-sim")]
+    id: String,
+    /// How many boots a new image gets to be committed in
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    trials: u8,
+    /// commit_timeout of updates that give none; 0: they commit themselves
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = super::duration)]
+    commit_timeout: std::time::Duration,
+    /// Log requests too
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    ensure!(
+        options.http.ip().is_loopback() || options.insecure,
+        "{} can be reached by others, and without credentials anybody could replace the firmware; \
+         listen on 127.0.0.1, or give --insecure if the network is yours alone",
+        options.http
+    );
+    let level = if options.verbose { tracing::Level::DEBUG } else { tracing::Level::WARN };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .init();
+
+    let storage = open(options)?;
+    let board = storage.1;
+    let engine =
+        Config { trials: options.trials, ..Config::new(super::forever(&options.platform)) };
+    let seconds = u32::try_from(options.commit_timeout.as_secs());
+    let settings = Settings {
+        engine,
+        commit_timeout_s: seconds.context("--commit-timeout is too long")?,
+        ..Settings::new(super::forever(&options.id), engine.platform)
+    };
+    super::print(format_args!(
+        "device {} on board {board}, flash {}",
+        options.id,
+        options.flash.display()
+    ))?;
+    let mut view = ProgressView::new("");
+    let observer = move |notice| tell(&mut view, &notice);
+    let host = DeviceHost::start(board, settings, storage.0, RealClock::new(), observer)?;
+    let server = Server::start(options.http, http::router(host.handle())).with_context(|| {
+        format!("cannot listen on {}; choose another with --http", options.http)
+    })?;
+    super::print(format_args!(
+        "RPC at {0}/rpc; try: ota-sim call --port {0} OTA.GetBootState; Ctrl-C ends",
+        server.url()
+    ))?;
+    wait_for_ctrl_c()?;
+    // The device first: whoever waits for a reply is told that there will be none.
+    drop(host);
+    drop(server);
+    super::print("switched off")
+}
+
+/// The flash file, made if need be, and its board.
+fn open(options: &Options) -> Result<(FileNor, Board)> {
+    let path = &options.flash;
+    let length = match std::fs::metadata(path) {
+        Ok(found) => Some(found.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    let board = match (length, &options.factory) {
+        (Some(length), _) => super::board_of(options.board.as_ref(), path, length)?,
+        (None, Some(bundle)) => make(path, bundle, options.board.as_ref())?,
+        (None, None) => bail!(
+            "there is no {}; make it with --factory BUNDLE, or with `ota-sim bundle factory`",
+            path.display()
+        ),
+    };
+    Ok((FileNor::open(path, board.part())?, board))
+}
+
+fn make(path: &Path, bundle: &Path, board: Option<&Board>) -> Result<Board> {
+    let board = board.map_or_else(|| DEFAULT_BOARD.parse(), |board| Ok(board.clone()))?;
+    let bytes = super::read(bundle)?;
+    let image = Image::from_bundle(&bytes, &board).with_context(|| bundle.display().to_string())?;
+    super::write_new(path, &factory::flash(&board, &image)?)?;
+    Ok(board)
+}
+
+/// The console of the device.
+fn tell(view: &mut ProgressView, notice: &Notice) {
+    match notice {
+        Notice::Event(event) => view.line(&event.to_string()),
+        Notice::Progress(progress) => view.show(progress),
+        Notice::Resumed { offset } => view.line(&format!("update goes on at byte {offset}")),
+        Notice::Ended { message } => {
+            view.end();
+            // A snapshot that ended well leaves nothing to say.
+            if message != "idle" {
+                view.line(&format!("update: {message}"));
+            }
+        }
+    }
+}
+
+fn wait_for_ctrl_c() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(tokio::signal::ctrl_c()).context("cannot wait for Ctrl-C")
+}

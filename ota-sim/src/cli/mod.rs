@@ -1,0 +1,95 @@
+//! The commands, one in each file, and what they share.
+
+pub(crate) mod bundle;
+pub(crate) mod call;
+pub(crate) mod cuts;
+pub(crate) mod device;
+pub(crate) mod flash;
+pub(crate) mod progress;
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ota_sim::layout::{self, Board};
+
+/// Prints what a command is for. A reader who has seen enough (`| head`) is no error.
+pub(crate) fn print(text: impl Display) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
+    }
+}
+
+/// Reads a file whole.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes a file, but not over another one.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::fs::OpenOptions;
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = match file {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            bail!("{} is there already; remove it, or choose another name", path.display())
+        }
+        other => other.with_context(|| format!("cannot create {}", path.display()))?,
+    };
+    file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// `20s`, `10m`, `500ms`, `2h`; a number alone means seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit_ms = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("give a time such as 20s, 10m or 500ms".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "give a time such as 20s, 10m or 500ms")?;
+    Ok(Duration::from_millis(number.saturating_mul(unit_ms)))
+}
+
+/// Help for `--board`.
+pub(crate) const BOARD_HELP: &str = "Board: a part or `sim`, with sizes if wanted: \
+     sim, nrf52840, stm32l4, sim:slots=3,app=512K,data=64K,record=16K";
+
+/// The board that is named, or else the one that a flash file of this length is of.
+pub(crate) fn board_of(name: Option<&Board>, path: &Path, length: u64) -> Result<Board> {
+    if let Some(board) = name {
+        return Ok(board.clone());
+    }
+    let names = layout::names().collect::<Vec<_>>().join(", ");
+    Board::of_length(length).with_context(|| {
+        format!(
+            "{} has {length} bytes, as the flash of none of these boards: {names}; \
+             say which it is with --board",
+            path.display()
+        )
+    })
+}
+
+/// Text that lives as long as the process. For settings that are read once.
+pub(crate) fn forever(text: &str) -> &'static str {
+    text.to_owned().leak()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_mos_writes_them() {
+        for (text, ms) in [("20s", 20_000), ("10m", 600_000), ("500ms", 500), ("7", 7_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "s", "-1s", "1.5s", "10 parsecs"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! How far an update has come: a bar on a terminal, a few plain lines anywhere else.
+
+use std::io::{IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ota_sim::device::Progress;
+
+/// Shows one download after the other.
+pub(crate) struct ProgressView {
+    /// Stands before every line.
+    prefix: &'static str,
+    is_terminal: bool,
+    bar: Option<ProgressBar>,
+    /// Quarters of the download that were told of in plain lines.
+    quarters_told: u64,
+}
+
+impl ProgressView {
+    /// On standard output, like everything that it stands between.
+    pub(crate) fn new(prefix: &'static str) -> Self {
+        let is_terminal = std::io::stdout().is_terminal();
+        Self { prefix, is_terminal, bar: None, quarters_told: 0 }
+    }
+
+    /// More bytes have come.
+    pub(crate) fn show(&mut self, progress: &Progress) {
+        let Progress { received, announced, version, .. } = progress;
+        let Some(total) = announced.filter(|total| *total > 0) else { return };
+        if self.is_terminal {
+            let bar = self.bar.get_or_insert_with(|| bar(self.prefix, total));
+            bar.set_message(version.clone());
+            bar.set_position((*received).into());
+            return;
+        }
+        let quarters = u64::from(*received) * 4 / u64::from(total);
+        if quarters > self.quarters_told {
+            self.quarters_told = quarters;
+            let percent = quarters * 25;
+            self.line(&format!("{version}: {received} of {total} bytes, {percent} %"));
+        }
+    }
+
+    /// The download has ended.
+    pub(crate) fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.abandon();
+        }
+        self.quarters_told = 0;
+    }
+
+    /// A line that is none of the progress.
+    pub(crate) fn line(&self, text: &str) {
+        // A console that nobody reads any more must not end the device.
+        let print = || drop(writeln!(std::io::stdout(), "{}{text}", self.prefix));
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+}
+
+fn bar(prefix: &str, total: u32) -> ProgressBar {
+    let template =
+        format!("{prefix}{{msg}} [{{bar:30}}] {{bytes}} of {{total_bytes}}, {{bytes_per_sec}}");
+    // The template is a constant but for a prefix without braces; a plain bar is no harm either.
+    let style = ProgressStyle::with_template(&template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("##.");
+    ProgressBar::with_draw_target(Some(total.into()), ProgressDrawTarget::stdout())
+        .with_style(style)
+}

@@ -1,0 +1,231 @@
+//! The application from its start to the next reset: engine and RPC service, side by side.
+
+use std::collections::VecDeque;
+
+use ota_core::{BootState, ChangeError, Updater};
+use ota_rpc::service::{self, FeedError, SourceError};
+use ota_rpc::{Channel, ChannelId, Config, Service};
+
+use super::platform::SimPlatform;
+use super::{Event, ResetCause, Settings};
+use crate::app::Behaviour;
+use crate::flash::SimFlash;
+use crate::layout::Board;
+
+/// The longest reply.
+const REPLY_BYTES: usize = 4096;
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The reply.
+    pub reply: Reply,
+    /// What is to be done besides.
+    pub action: Option<Action>,
+}
+
+/// The reply to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// This frame.
+    Frame(Vec<u8>),
+    /// It comes later, in [`Polled::reply`].
+    Later,
+    /// There is none: the request was a notification.
+    None,
+    /// The request is not one for this device. With the error frame to send, which may be empty.
+    Rejected(Vec<u8>),
+    /// The device is off, or hangs, or has nothing to run.
+    NoAnswer,
+}
+
+/// What a device wants to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Fetch an update and feed it.
+    Download(Download),
+    /// Stop fetching it.
+    AbortDownload,
+}
+
+/// An update to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Download {
+    /// Where from.
+    pub url: String,
+    /// Headers to send along.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// What came of a poll.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Polled {
+    /// A reply that was announced as coming later.
+    pub reply: Option<(ChannelId, Vec<u8>)>,
+    /// What is to be done.
+    pub action: Option<Action>,
+}
+
+/// Why a download failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FetchError {
+    /// Code of the reply: -10 is `Failed to connect`, -404 the HTTP status 404, -1 anything else.
+    pub code: i32,
+    /// What is wrong, in words.
+    pub message: String,
+}
+
+/// How far an update or a snapshot has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The slot that is written.
+    pub slot: u8,
+    /// Bytes of the stream so far.
+    pub received: u32,
+    /// Bytes of the whole stream, if that is known.
+    pub announced: Option<u32>,
+    /// Version of the new image; empty until the manifest has come.
+    pub version: String,
+}
+
+impl Outcome {
+    pub(super) fn no_answer() -> Self {
+        Self { reply: Reply::NoAnswer, action: None }
+    }
+}
+
+/// One run of the application.
+pub(super) struct Session<'m> {
+    updater: Updater<'m, SimFlash<'m>>,
+    pub(super) service: Service<'m, SimPlatform<'m>>,
+    /// Where replies are written.
+    out: Vec<u8>,
+}
+
+impl<'m> Session<'m> {
+    pub(super) fn new(
+        mut updater: Updater<'m, SimFlash<'m>>,
+        settings: Settings<'m>,
+        board: &Board,
+        now_ms: u64,
+    ) -> Self {
+        let image = updater.running_image();
+        let platform = SimPlatform::new(settings, board, image.as_ref(), now_ms);
+        let Settings { id, commit_timeout_s, .. } = settings;
+        let config = Config { commit_timeout_s, ..Config::new(id) };
+        let service = Service::new(config, platform);
+        Self { updater, service, out: vec![0; REPLY_BYTES] }
+    }
+
+    /// The application's report of its start, as its image behaves. The reset that follows.
+    pub(super) fn report_start(
+        &mut self,
+        behaviour: Behaviour,
+        events: &mut VecDeque<Event>,
+    ) -> Option<ResetCause> {
+        let good = match behaviour {
+            Behaviour::NeverCommits => return None,
+            Behaviour::BadStart => false,
+            Behaviour::Healthy | Behaviour::Crashes | Behaviour::Hangs => true,
+        };
+        let was_committed = self.boot_state().committed;
+        match self.updater.report_start(good) {
+            Ok(true) => return Some(ResetCause::BadStart),
+            Ok(false) if self.boot_state().committed && !was_committed => {
+                events.push_back(Event::CommittedItself);
+            }
+            Ok(false) => {}
+            Err(error) => events.push_back(Event::StartRefused(error)),
+        }
+        None
+    }
+
+    pub(super) fn into_ram(self) -> &'m mut [u8] {
+        self.updater.into_parts().1
+    }
+
+    pub(super) fn boot_state(&self) -> BootState {
+        self.updater.boot_state()
+    }
+
+    pub(super) fn progress(&self) -> Option<Progress> {
+        self.updater.progress().map(|progress| Progress {
+            slot: progress.slot,
+            received: progress.received,
+            announced: progress.announced,
+            version: progress.version.to_owned(),
+        })
+    }
+
+    pub(super) fn has_run_for(&self, time_ms: u64, now_ms: u64) -> bool {
+        let platform = self.service.platform();
+        let since_poll_ms = now_ms.saturating_sub(platform.now_ms);
+        platform.uptime_ms().saturating_add(since_poll_ms) >= time_ms
+    }
+
+    pub(super) fn rpc(&mut self, from: Channel<'_>, frame: &[u8], now_ms: u64) -> Outcome {
+        self.service.platform_mut().now_ms = now_ms;
+        let Self { updater, service, out } = self;
+        let outcome = service.handle(frame, from, now_ms, updater, out);
+        let text = |length: usize| out[..length].to_vec();
+        let reply = match outcome.reply {
+            service::Reply::Frame(length) => Reply::Frame(text(length)),
+            service::Reply::Later => Reply::Later,
+            service::Reply::None => Reply::None,
+            service::Reply::Rejected { len, .. } => Reply::Rejected(text(len)),
+            service::Reply::NoRoom(_) => Reply::Rejected(Vec::new()),
+        };
+        let action = outcome.action.and_then(|action| self.action(action));
+        Outcome { reply, action }
+    }
+
+    /// What the service has to do, and the reset that is due.
+    pub(super) fn poll(&mut self, now_ms: u64) -> (Polled, Option<ResetCause>) {
+        self.service.platform_mut().now_ms = now_ms;
+        match self.updater.tick(now_ms) {
+            Ok(true) => return (Polled::default(), Some(ResetCause::CommitTimeout)),
+            Ok(false) => {}
+            // Not written now; the next poll tries again.
+            Err(ChangeError::RecordNotWritten | ChangeError::Refused(_)) => {}
+        }
+        let Self { updater, service, out } = self;
+        let polled = service.poll(now_ms, updater, out);
+        let reset = matches!(polled.action, Some(service::Action::Reboot));
+        let reply = polled.reply.and_then(|reply| {
+            let length = reply.frame.ok()?;
+            Some((reply.channel, out[..length].to_vec()))
+        });
+        let action = polled.action.and_then(|action| self.action(action));
+        (Polled { reply, action }, reset.then_some(ResetCause::Requested))
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8], now_ms: u64) -> Result<Option<u32>, FeedError> {
+        self.service.feed(bytes, now_ms, &mut self.updater)?;
+        Ok(self.service.feed_wanted(&mut self.updater))
+    }
+
+    pub(super) fn feed_seek(&mut self, offset: u32) -> bool {
+        self.service.feed_seek(offset, &mut self.updater)
+    }
+
+    pub(super) fn end_feed(&mut self, ended: Result<(), FetchError>) {
+        let ended = match &ended {
+            Ok(()) => Ok(()),
+            Err(FetchError { code, message }) => Err(SourceError { code: *code, message }),
+        };
+        self.service.end_feed(ended, &mut self.updater);
+    }
+
+    /// A reset comes with the poll, and is no action here.
+    fn action(&self, action: service::Action<'_>) -> Option<Action> {
+        match action {
+            service::Action::Download(download) => {
+                let headers = self.service.platform().download_headers();
+                Some(Action::Download(Download { url: download.url.to_string(), headers }))
+            }
+            service::Action::AbortDownload => Some(Action::AbortDownload),
+            service::Action::Reboot => None,
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! A simulated device on this computer's network: real sockets, real downloads.
+//!
+//! ```text
+//!   HTTP clients --> http (axum) --commands--> DeviceHost: one thread, which owns the device
+//!   file servers --> fetch (ureq) --chunks---^          |
+//!                    (a thread for each download)       '--> observer: boot log, progress
+//! ```
+//! The device is one thread, as on a board: everything reaches it through bounded channels. A download
+//! is handed over in chunks of [`fetch::CHUNK_BYTES`], a few of which may wait; it is never in memory
+//! as a whole.
+
+pub mod client;
+pub mod fetch;
+pub mod files;
+pub mod http;
+mod owner;
+pub mod server;
+#[cfg(test)]
+mod tests;
+
+pub use owner::{Answer, DeviceHandle, DeviceHost, Exchange, HostError, Notice};

@@ -1,0 +1,369 @@
+//! The thread that owns a device.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ota_core::flash::LayoutError;
+use ota_rpc::{Channel, ChannelId, ChannelKind};
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot};
+
+use super::fetch::{Fetch, Fetched};
+use crate::clock::Clock;
+use crate::device::{Action, Event, FetchError, Outcome, Progress, Reply, Settings, SimDevice};
+use crate::flash::{SimFlash, Storage};
+use crate::layout::Board;
+use crate::nor::Tear;
+
+/// How many commands may wait for the device.
+const COMMANDS: usize = 256;
+/// How often the device looks at the clock when nothing else happens.
+const TICK: Duration = Duration::from_millis(5);
+/// How many steps of a job are made between two looks at the commands.
+const STEPS: usize = 64;
+
+/// Why a device cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The flash is not that of the board.
+    #[error("the layout of the board does not fit the flash: {0}")]
+    Layout(LayoutError),
+    /// The system gives no thread or no timer.
+    #[error("cannot start the device: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Something that an observer may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Of the device.
+    Event(Event),
+    /// An update comes in.
+    Progress(Progress),
+    /// An interrupted update goes on at this byte of the bundle; what lies before is not fetched
+    /// again.
+    Resumed {
+        /// Offset in the bundle in bytes.
+        offset: u32,
+    },
+    /// An update or a snapshot has ended, well or not.
+    Ended {
+        /// How, in the device's words.
+        message: String,
+    },
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// This frame.
+    Frame(Vec<u8>),
+    /// Nothing: the request was a notification.
+    None,
+    /// It is not one for this device. With the error frame to send, which may be empty.
+    Rejected(Vec<u8>),
+    /// The device is off or hangs, or it was reset before it could answer.
+    NoAnswer,
+}
+
+enum Command {
+    Rpc { channel: ChannelId, peer: String, frame: Vec<u8>, answer: oneshot::Sender<Answer> },
+    Flushed(ChannelId),
+    Closed(ChannelId),
+    PowerOn { seed: u64 },
+    PowerOff,
+    CutPowerAfter { operations: u64, tear: Tear },
+    Stop,
+}
+
+/// A running device. It is stopped when this is dropped, as if its power were cut.
+pub struct DeviceHost {
+    handle: DeviceHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A way to talk to a running device.
+#[derive(Clone)]
+pub struct DeviceHandle {
+    commands: mpsc::Sender<Command>,
+    next_channel: Arc<AtomicU16>,
+}
+
+/// A request and its reply. When it is dropped, the device learns that the reply is out, or that
+/// nobody waits for it any more.
+pub struct Exchange {
+    commands: mpsc::Sender<Command>,
+    channel: ChannelId,
+    is_answered: bool,
+}
+
+impl DeviceHost {
+    /// Switches a device on. `observer` is called in the device's thread.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub fn start<S, C>(
+        board: Board,
+        settings: Settings<'static>,
+        mut storage: S,
+        clock: C,
+        observer: impl FnMut(Notice) + Send + 'static,
+    ) -> Result<Self, HostError>
+    where
+        S: Storage + Send + 'static,
+        C: Clock + Send + 'static,
+    {
+        SimFlash::new(&mut storage, &board).map_err(HostError::Layout)?;
+        let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+        let (commands, mut received) = mpsc::channel(COMMANDS);
+        let thread = std::thread::Builder::new().name("device".to_owned()).spawn(move || {
+            let mut ram = vec![0; board.buffer_size()];
+            let device = SimDevice::new(&board, settings, storage, &mut ram)
+                .expect("the layout was tried before the thread was started");
+            let observer = Box::new(observer);
+            let waiting = HashMap::new();
+            let mut owner =
+                Owner { device, clock, observer, waiting, fetch: None, was_busy: false };
+            owner.power_on(0);
+            runtime.block_on(owner.run(&mut received));
+        })?;
+        let next_channel = Arc::new(AtomicU16::new(0));
+        Ok(Self { handle: DeviceHandle { commands, next_channel }, thread: Some(thread) })
+    }
+
+    /// A way to talk to it.
+    pub fn handle(&self) -> DeviceHandle {
+        self.handle.clone()
+    }
+
+    /// Switches power on, or off and on; `seed` picks how torn flash reads from then on.
+    pub fn power_on(&self, seed: u64) {
+        self.order(Command::PowerOn { seed });
+    }
+
+    /// Switches power off between two flash operations.
+    pub fn power_off(&self) {
+        self.order(Command::PowerOff);
+    }
+
+    /// Cuts power inside the flash operation that comes after `operations` more.
+    pub fn cut_power_after(&self, operations: u64, tear: Tear) {
+        self.order(Command::CutPowerAfter { operations, tear });
+    }
+
+    /// To be called outside of asynchronous code.
+    fn order(&self, command: Command) {
+        // A device that has stopped needs no more orders.
+        let _ = self.handle.commands.blocking_send(command);
+    }
+}
+
+impl Drop for DeviceHost {
+    fn drop(&mut self) {
+        self.order(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic in there was printed by its thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl DeviceHandle {
+    /// Sends a request frame; `peer` is for `RPC.Ping`. The exchange is to be dropped when the reply
+    /// is out of the device.
+    pub async fn rpc(&self, peer: String, frame: Vec<u8>) -> (Answer, Exchange) {
+        let channel = ChannelId(self.next_channel.fetch_add(1, Ordering::Relaxed));
+        let commands = self.commands.clone();
+        let mut exchange = Exchange { commands, channel, is_answered: false };
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Rpc { channel, peer, frame, answer };
+        if self.commands.send(command).await.is_err() {
+            return (Answer::NoAnswer, exchange);
+        }
+        let answer = answered.await.unwrap_or(Answer::NoAnswer);
+        exchange.is_answered = true;
+        (answer, exchange)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let command = match self.is_answered {
+            true => Command::Flushed(self.channel),
+            false => Command::Closed(self.channel),
+        };
+        // With no room for it, the device takes the reply as flushed after 5 s.
+        let _ = self.commands.try_send(command);
+    }
+}
+
+/// What the thread works on.
+struct Owner<'m, S, C> {
+    device: SimDevice<'m, S>,
+    clock: C,
+    observer: Box<dyn FnMut(Notice) + Send>,
+    /// Who waits for a reply that comes later, by the number of the channel.
+    waiting: HashMap<u16, oneshot::Sender<Answer>>,
+    fetch: Option<Fetch>,
+    /// An update or a snapshot was running at the last look.
+    was_busy: bool,
+}
+
+impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
+    async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) {
+        loop {
+            self.let_device_run();
+            let pause = if self.device.wants_to_run() { Duration::ZERO } else { TICK };
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    None | Some(Command::Stop) => break,
+                    Some(command) => self.obey(command),
+                },
+                fetched = next(&mut self.fetch) => self.fetched(fetched),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    fn let_device_run(&mut self) {
+        for _ in 0..STEPS {
+            let polled = self.device.poll(self.clock.now_ms());
+            if let Some((channel, frame)) = polled.reply
+                && let Some(answer) = self.waiting.remove(&channel.0)
+            {
+                // Whoever has gone meanwhile says so by `Command::Closed`.
+                let _ = answer.send(Answer::Frame(frame));
+            }
+            self.act(polled.action);
+            self.tell_events();
+            if !self.device.wants_to_run() {
+                break;
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now_ms = self.clock.now_ms();
+        match command {
+            Command::Rpc { channel, peer, frame, answer } => {
+                let from = Channel { id: channel, kind: ChannelKind::Http, info: &peer };
+                let Outcome { reply, action } = self.device.rpc(from, &frame, now_ms);
+                tracing::debug!(peer, request = %frame.escape_ascii(), ?action, "rpc");
+                let reply = match reply {
+                    Reply::Frame(frame) => Answer::Frame(frame),
+                    Reply::None => Answer::None,
+                    Reply::Rejected(frame) => Answer::Rejected(frame),
+                    Reply::NoAnswer => Answer::NoAnswer,
+                    Reply::Later => {
+                        self.waiting.insert(channel.0, answer);
+                        return self.act(action);
+                    }
+                };
+                let _ = answer.send(reply);
+                self.act(action);
+            }
+            Command::Flushed(channel) => self.device.reply_flushed(channel, now_ms),
+            Command::Closed(channel) => {
+                self.waiting.remove(&channel.0);
+                self.device.channel_closed(channel, now_ms);
+            }
+            Command::PowerOn { seed } => self.power_on(seed),
+            Command::PowerOff => self.device.power_off(),
+            Command::CutPowerAfter { operations, tear } => {
+                self.device.cut_power_after(operations, tear);
+            }
+            Command::Stop => {}
+        }
+        self.tell_events();
+    }
+
+    fn power_on(&mut self, seed: u64) {
+        self.lose_ram();
+        if let Err(error) = self.device.power_on(seed, self.clock.now_ms()) {
+            // The device stays off, as one does whose flash is gone.
+            tracing::error!("power on: {error}");
+        }
+        self.tell_events();
+    }
+
+    fn act(&mut self, action: Option<Action>) {
+        match action {
+            None => {}
+            Some(Action::Download(download)) => self.fetch = Some(Fetch::start(download)),
+            // The download ends when nobody takes its chunks any more.
+            Some(Action::AbortDownload) => self.fetch = None,
+        }
+    }
+
+    fn fetched(&mut self, fetched: Fetched) {
+        match fetched {
+            Fetched::Size(size) => self.device.feed_size(size),
+            Fetched::Bytes(bytes) => self.feed(&bytes),
+            Fetched::Turn(turn) => drop(turn),
+            Fetched::Seek(offset) => {
+                if self.device.feed_seek(offset) {
+                    (self.observer)(Notice::Resumed { offset });
+                } else {
+                    let message = format!("the update cannot go on at byte {offset}");
+                    self.end_fetch(Err(FetchError { code: -1, message }));
+                }
+            }
+            Fetched::End(ended) => self.end_fetch(ended),
+        }
+        self.tell_events();
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        match self.device.feed(bytes, self.clock.now_ms()) {
+            Ok(wanted) => {
+                if let (Some(fetch), Some(offset)) = (&self.fetch, wanted) {
+                    fetch.skip_to(offset);
+                }
+                if let Some(progress) = self.device.progress() {
+                    (self.observer)(Notice::Progress(progress));
+                }
+            }
+            // The device has refused, and answers by itself.
+            Err(_) => self.fetch = None,
+        }
+    }
+
+    fn end_fetch(&mut self, ended: Result<(), FetchError>) {
+        self.fetch = None;
+        self.device.end_feed(ended);
+    }
+
+    /// Hands events on, and loses what a reset loses.
+    fn tell_events(&mut self) {
+        let busy = self.device.is_busy();
+        if std::mem::replace(&mut self.was_busy, busy)
+            && !busy
+            && let Some(message) = self.device.message()
+        {
+            (self.observer)(Notice::Ended { message: message.to_owned() });
+        }
+        while let Some(event) = self.device.take_event() {
+            if matches!(event, Event::Reset(_) | Event::PowerLost) {
+                self.lose_ram();
+            }
+            (self.observer)(Notice::Event(event));
+        }
+    }
+
+    fn lose_ram(&mut self) {
+        self.waiting.clear();
+        self.fetch = None;
+    }
+}
+
+/// The next chunk of the download; never, if there is none.
+async fn next(fetch: &mut Option<Fetch>) -> Fetched {
+    match fetch {
+        Some(fetch) => fetch.next().await,
+        None => std::future::pending().await,
+    }
+}

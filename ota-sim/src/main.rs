@@ -1,0 +1,52 @@
+//! `ota-sim`: a simulated device with over-the-air updates, and the tools around it.
+
+mod cli;
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A simulated device with over-the-air updates, and the tools around it.
+#[derive(Parser)]
+#[command(name = "ota-sim", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tell the whole story: updates, trials, rollbacks, power cuts, on a device made for it
+    Demo(demo::Options),
+    /// Run a device whose flash is a file, with its RPC on HTTP
+    Device(cli::device::Options),
+    /// Call an RPC method of a device, as `mos call` does
+    Call(cli::call::Options),
+    /// Make firmware bundles, and look into them
+    #[command(subcommand)]
+    Bundle(cli::bundle::Command),
+    /// Cut power at every flash operation, in every way, and see what boots
+    Cuts(cli::cuts::Options),
+    /// Look into flash files
+    #[command(subcommand)]
+    Flash(cli::flash::Command),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Device(options) => cli::device::run(&options),
+        Command::Call(options) => return cli::call::run(&options),
+        Command::Bundle(command) => cli::bundle::run(&command),
+        Command::Cuts(options) => cli::cuts::run(&options),
+        Command::Flash(command) => cli::flash::run(&command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
