@@ -141,13 +141,13 @@ impl Device {
                     push(&mut app, bundle, input);
                 }
             }
-            10 => drop(app.commit()),
-            11 => drop(app.report_start(timeout_s & 1 == 0)),
-            12 => drop(app.revert()),
+            10 => _ = app.commit(),
+            11 => _ = app.report_start(timeout_s & 1 == 0),
+            12 => _ = app.revert(),
             13 => {
                 let timeout_s = (which > 1).then_some(timeout_s);
                 if app.begin_snapshot(which & 1 == 1, timeout_s).is_ok() {
-                    drop(app.run());
+                    _ = app.run();
                 }
             }
             14 => {
@@ -155,9 +155,9 @@ impl Device {
                 let (active, revert) = (slot(), slot());
                 let committed = [None, Some(true), Some(false)][which % 3];
                 let change = BootStateChange { active, committed, revert, commit_timeout_s: None };
-                drop(app.set_boot_state(change));
+                _ = app.set_boot_state(change);
             }
-            _ => drop(app.set_note([which as u8; 16])),
+            _ => _ = app.set_note([which as u8; 16]),
         }
     }
 }
@@ -183,9 +183,9 @@ fn push<'a>(app: &mut Updater<'_, SimFlash<'a>>, bytes: &[u8], input: &mut Input
         }
     }
     match input.byte() % 4 {
-        0 => drop(app.abort()),
+        0 => _ = app.abort(),
         1 => app.suspend(),
-        _ => drop(app.finish()),
+        _ => _ = app.finish(),
     }
 }
 

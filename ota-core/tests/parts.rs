@@ -286,10 +286,8 @@ fn a_real_bundle_with_a_data_part_is_installed_with_all_its_digests() {
 fn a_dead_device_does_not_stop_the_active_image_on_the_other() {
     let factory = image("1.0.0", 3000);
     let mut parts = TwoParts::new(0xFF);
-    let mut flash = parts.map();
-    program_factory(&mut flash, &factory);
-    boots(&mut flash, &factory, false, Reason::Factory);
-    drop(flash);
+    program_factory(&mut parts.map(), &factory);
+    boots(&mut parts.map(), &factory, false, Reason::Factory);
     parts.serial.stop_at(parts.serial.ops(), Stop::ForEver);
     let mut flash = parts.map();
     assert!(flash.read(Region::App(1), 0, &mut [0; 4]).is_err(), "it does not answer");

@@ -51,6 +51,9 @@ fn on_trial(board: &str, change: impl FnOnce(Part) -> Part) -> Device {
     device
 }
 
+/// A device, what is cut, and the reasons that each slot may run for afterwards.
+type Cut = (Device, fn(&mut Device), [&'static [Reason]; 2]);
+
 /// The calls that are cut: errors are what a cut looks like to them.
 fn install(device: &mut Device) {
     let _ = device.install(&images()[1], 300);
@@ -184,7 +187,7 @@ fn a_torn_erase_of_the_record_sector_costs_no_image_and_no_truth() {
 #[test]
 fn flash_that_refuses_a_second_program_never_stops_a_boot() {
     let once = |part: Part| part.with_rule(Rule::Never, false);
-    let bodies: [(Device, fn(&mut Device), [&[Reason]; 2]); 4] = [
+    let bodies: [Cut; 4] = [
         (fresh(BOARD, once), install, INSTALL),
         (installed(BOARD, once), boot, INSTALL),
         (on_trial(BOARD, once), commit, COMMIT),
@@ -220,7 +223,7 @@ const WITH_ECC: [&str; 2] = ["stm32l4:app=4K", "stm32l0:app=4K"];
 fn record_words_that_cannot_be_read_never_stop_a_boot() {
     let mut unreadable = 0;
     for board in WITH_ECC {
-        let bodies: [(Device, fn(&mut Device), [&[Reason]; 2]); 3] = [
+        let bodies: [Cut; 3] = [
             (installed(board, |part| part), boot, INSTALL),
             (on_trial(board, |part| part), commit, COMMIT),
             (on_trial(board, |part| part), boot, COMMIT),

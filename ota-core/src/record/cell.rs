@@ -9,7 +9,9 @@ use crate::flash::{FlashRead, Geometry, MAX_WRITE_SIZE, Region};
 pub(super) const HEADER_LEN: usize = 8;
 /// What a seal begins with.
 pub(super) const SEAL: [u8; 4] = *b"SEAL";
-const MAGIC: [u8; 2] = *b"OR";
+const MAGIC: u8 = b'O';
+/// What is added to the number of zero bits of the position in a header's second byte.
+const ZEROS: u8 = 0x40;
 const CRC_LEN: usize = 4;
 /// Room that every body keeps for fields of later formats.
 const SPARE: usize = 16;
@@ -122,8 +124,7 @@ impl CellShape {
         let fields = record.as_bytes();
         let length = u8::try_from(fields.len().saturating_add(CRC_LEN)).unwrap_or(u8::MAX);
         let mut header = [0; HEADER_LEN];
-        put(&mut header, 0, &MAGIC);
-        put(&mut header, 2, &[FORMAT, length]);
+        put(&mut header, 0, &[MAGIC, zeros(position), FORMAT, length]);
         put(&mut header, 4, &position.to_le_bytes());
         let mut crc = crate::crc::Crc32::new();
         crc.update(&header);
@@ -154,7 +155,7 @@ impl CellShape {
             return Header::Blank;
         }
         let position = u32_at(&header, 4);
-        let belongs = header.starts_with(&MAGIC)
+        let belongs = header.starts_with(&[MAGIC, zeros(position)])
             && self.in_range(position)
             && self.cell_offset(position) == offset;
         if belongs { Header::Cell { position } } else { Header::Garbage }
@@ -204,6 +205,15 @@ impl CellShape {
         let mut seal = [0; SEAL.len()];
         read(flash, self.seal_offset(position), &mut seal) && seal == SEAL
     }
+}
+
+/// The check of a position: its zero bits, counted (a Berger code). A torn program only takes bits one
+/// way and a torn erase only the other, so neither can turn a header into that of another position:
+/// the count in the header and the zeros would have to move in opposite directions.
+fn zeros(position: u32) -> u8 {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
+    let zeros = position.count_zeros() as u8;
+    ZEROS | zeros
 }
 
 /// Reads record bytes, with retries. False: unreadable.

@@ -34,8 +34,8 @@ pub struct Newest {
     pub newer_format: Option<u8>,
     /// Whether its seal reads whole.
     pub sealed: bool,
-    /// Whether the cell before it holds the same fields, sealed: then the loss of either changes
-    /// nothing.
+    /// Whether the cell right before it holds the same fields, sealed: then the loss of either
+    /// changes nothing.
     pub backed_up: bool,
 }
 
@@ -45,8 +45,6 @@ pub struct Log {
     pub(super) shape: CellShape,
     /// The record in force, if there is one.
     pub newest: Option<Newest>,
-    /// Position of the valid cell before the record in force.
-    second: Option<u32>,
     /// The highest position above the record in force that a readable header claims.
     claimed: Option<u32>,
     /// Whether every cell reads as never used.
@@ -63,14 +61,8 @@ impl Log {
     pub fn open<F: FlashRead>(flash: &mut F) -> Result<Self, RecordTooSmall> {
         let geometry = flash.geometry(Region::Record).ok_or(RecordTooSmall)?;
         let shape = CellShape::new(geometry, flash.slots()).ok_or(RecordTooSmall)?;
-        let mut log = Self {
-            shape,
-            newest: None,
-            second: None,
-            claimed: None,
-            all_blank: true,
-            unreadable: true,
-        };
+        let mut log =
+            Self { shape, newest: None, claimed: None, all_blank: true, unreadable: true };
         shape.for_each_header(flash, |flash, header| {
             log.unreadable &= header == Header::Unreadable;
             log.all_blank &= header == Header::Blank;
@@ -78,14 +70,24 @@ impl Log {
                 log.consider(flash, position);
             }
         });
-        // A second pass, because which claims are plausible depends on the record in force.
+        // A second pass, because it depends on the record in force what a claim means.
+        let mut before = None;
         shape.for_each_header(flash, |_, header| {
-            if let Header::Cell { position } = header
-                && log.plausible(position)
-            {
+            let Header::Cell { position } = header else { return };
+            if log.plausible(position) {
                 log.claimed = log.claimed.max(Some(position));
             }
+            if log.newest.is_some_and(|newest| position < newest.position) {
+                before = before.max(Some(position));
+            }
         });
+        if let (Some(newest), Some(before)) = (&mut log.newest, before) {
+            // The cell right before it, even if it is torn: a backup behind a torn one would not
+            // outrank it.
+            newest.backed_up = shape.sealed(flash, before)
+                && matches!(shape.body(flash, before),
+                    Body::Valid { record, .. } if record == newest.record);
+        }
         Ok(log)
     }
 
@@ -117,32 +119,28 @@ impl Log {
     /// Takes note of a finished append.
     pub(crate) fn appended(&mut self, append: &Append) {
         let (record, position) = (append.record, append.target.position);
-        let backed_up = self.newest.is_some_and(|newest| newest.sealed && newest.record == record);
+        // Right before it, and nothing torn between: see `open`.
+        let backed_up = self.claimed.is_none()
+            && self.newest.is_some_and(|newest| {
+                newest.sealed
+                    && newest.record == record
+                    && newest.position.saturating_add(1) == position
+            });
         self.newest =
             Some(Newest { record, position, newer_format: None, sealed: true, backed_up });
         self.claimed = None;
         self.all_blank = false;
     }
 
-    /// Looks at the cell at `position`, if it can be the newest or the one before it.
+    /// Looks at the cell at `position`, if it can be the newest.
     fn consider<F: FlashRead>(&mut self, flash: &mut F, position: u32) {
-        if self.second.is_some_and(|second| position <= second) {
+        if self.newest.is_some_and(|newest| position <= newest.position) {
             return;
         }
         let Body::Valid { record, format } = self.shape.body(flash, position) else { return };
         let sealed = self.shape.sealed(flash, position);
-        match &mut self.newest {
-            Some(newest) if position < newest.position => {
-                newest.backed_up = sealed && record == newest.record;
-                self.second = Some(position);
-            }
-            older => {
-                let backed_up = older.is_some_and(|older| older.sealed && older.record == record);
-                self.second = older.map(|older| older.position);
-                let newer_format = (format > FORMAT).then_some(format);
-                *older = Some(Newest { record, position, newer_format, sealed, backed_up });
-            }
-        }
+        let newer_format = (format > FORMAT).then_some(format);
+        self.newest = Some(Newest { record, position, newer_format, sealed, backed_up: false });
     }
 
     /// Whether a header with this position can be that of an append that came after the record in
@@ -157,8 +155,9 @@ impl Log {
 
     /// Where the next cell goes, and the generation of the record in force.
     ///
-    /// In the sector of the record in force: behind everything that claims a place there. In any
-    /// other sector: at its start, after an erase, whatever lies in it.
+    /// Behind everything that claims a place, also in a sector that an interrupted append has begun:
+    /// its erase was complete before the first header was programmed, and to erase it again could
+    /// make a claim vanish and come back.
     fn target(&self) -> (Target, u32) {
         let shape = &self.shape;
         let Some(newest) = &self.newest else {
@@ -169,11 +168,12 @@ impl Log {
         };
         let current = shape.generation(newest.position);
         let last = self.claimed.unwrap_or(newest.position);
-        let generation = shape.generation(last);
-        if generation > current {
-            return (Target::start_of(shape, generation), current);
+        let next = Target { position: last, erase: false }.next(shape);
+        if shape.generation(next.position) >= current.saturating_add(shape.sectors) {
+            // Interrupted appends have used every cell but those of the record in force.
+            return (Target::start_of(shape, shape.generation(last)), current);
         }
-        (Target { position: last, erase: false }.next(shape), current)
+        (next, current)
     }
 }
 

@@ -6,7 +6,7 @@
 //! record region   | sector 0            | sector 1            |  two or more erase sectors
 //! sector          | cell 0 | cell 1 | ...                     |  at most 64 cells
 //! cell            | header | body                  | (spare)  | seal |
-//! header          | 'O' 'R' | format | length | position:u32 |  own write units
+//! header          | 'O' | check | format | length | position:u32 |  own write units
 //! body            | fields | CRC-32 of header and fields      |
 //! seal            | 'SEAL'                                   |  own write unit
 //! ```

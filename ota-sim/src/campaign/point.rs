@@ -31,6 +31,13 @@ impl Point {
     }
 }
 
+impl Point {
+    /// Whether the point is in a share of all points, chosen by `seed`.
+    pub(super) fn within(&self, share: f64, seed: u64) -> bool {
+        (self.hash(seed) as f64) < share * u64::MAX as f64
+    }
+}
+
 /// A number for a tear, by its text.
 fn tear_number(tear: Tear) -> u64 {
     u64::from(ota_core::crc::crc32(tear.to_string().as_bytes()))
@@ -115,11 +122,15 @@ pub(super) fn sealed_cells(nor: &Nor, record: std::ops::Range<u32>) -> Vec<u32> 
     let mut cells: Vec<(u32, u32)> = Vec::new();
     for at in (0..bytes.len().saturating_sub(128)).step_by(4) {
         let header = &bytes[at..];
+        let head = |bytes: &[u8]| {
+            let position = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
+            bytes[0] == b'O'
+                && u32::from(bytes[1]) == 0x40 + position.count_zeros()
+                && bytes[2] == 1
+        };
         let sealed = header[8..].windows(4).take(200).position(|word| word == b"SEAL");
-        let next = header[8..].windows(3).position(|word| word == [b'O', b'R', 1]);
-        if header.starts_with(&[b'O', b'R', 1])
-            && sealed.is_some_and(|seal| next.is_none_or(|next| seal < next))
-        {
+        let next = header[8..].windows(8).position(head);
+        if head(header) && sealed.is_some_and(|seal| next.is_none_or(|next| seal < next)) {
             let position = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
             cells.push((position, at as u32));
         }

@@ -151,18 +151,18 @@ impl Plan {
         };
         let mut all = || {
             let singles = walk(Select::Count)?.listed.max(1);
-            let share = if self.depth > 1 { quota / 2 } else { quota };
-            let one_in = if quota == 0 { 1 } else { singles.div_ceil(share.max(1)) };
-            tally.add(&walk(Select::Singles(one_in))?);
+            let planned = if self.depth > 1 { quota / 2 } else { quota };
+            let share = if quota == 0 { 1.0 } else { planned as f64 / singles as f64 };
+            tally.add(&walk(Select::Singles(share))?);
             if self.depth > 1 && quota > tally.points {
                 let first = singles.div_ceil(FIRST_CUTS);
                 let retry = RETRY_ONE_IN;
                 // Count the second cuts behind a few first ones.
                 let few = first * 16;
-                let look = walk(Select::Pairs { first: few, second: u64::MAX, retry })?;
+                let look = walk(Select::Pairs { first: few, second: 0.0, retry })?;
                 let pairs = look.listed.saturating_sub(singles) * 16;
-                let second = pairs / (quota - tally.points).max(1);
-                tally.add(&walk(Select::Pairs { first, second: second.max(1), retry })?);
+                let second = (quota - tally.points) as f64 / pairs.max(1) as f64;
+                tally.add(&walk(Select::Pairs { first, second, retry })?);
             }
             Ok(())
         };

@@ -42,16 +42,16 @@ pub struct Walk<'a> {
 pub enum Select {
     /// Count them, try none.
     Count,
-    /// Single cuts: one in so many.
-    Singles(u64),
-    /// Pairs: one first cut in so many, one second cut in so many after it; the third number is
-    /// for second cuts outside a boot, whose way there is long.
+    /// Single cuts: this share of them, 0 to 1.
+    Singles(f64),
+    /// Pairs of cuts.
     Pairs {
-        /// First cuts.
+        /// One first cut in so many.
         first: u64,
-        /// Second cuts.
-        second: u64,
-        /// First cuts that are followed by the scenario's `retry`.
+        /// The share of second cuts after them, 0 to 1.
+        second: f64,
+        /// One of those first cuts in so many is followed by the scenario's `retry` too, whose way
+        /// is long.
         retry: u64,
     },
     /// Just this one.
@@ -288,15 +288,15 @@ impl<'a> Walk<'a> {
             return result;
         }
         self.boot(nor, &mut possible, rolls, None)?;
-        let (mut settled, mut wrote) = (false, 0);
+        let (mut settled, mut wrote) = (false, 0_usize);
         for round in 1..BOOTS {
             let (before, ops) = (possible.clone(), nor.ops());
             self.boot(nor, &mut possible, Random::at(rolls, round).next_word(), None)?;
-            wrote += u32::from(settled && nor.ops() != ops);
+            wrote += usize::from(settled && nor.ops() != ops);
             settled |= before == possible;
         }
-        // What a cut left may show itself late, and is outranked then; once.
-        if wrote > 1 {
+        // What a cut left may show itself late, and is outranked then: once for each cut.
+        if wrote > cuts.len() {
             return Err(Failure::new("settled boots write to flash again and again".into()));
         }
         self.keeps_its_word(nor, &possible)?;
@@ -459,12 +459,8 @@ impl<'a> Walk<'a> {
         let pair = point.cuts.len() == 2;
         match &self.select {
             Select::Count => (false, false),
-            Select::Singles(one_in) => {
-                (!pair && point.hash(self.seed).is_multiple_of(*one_in), false)
-            }
-            Select::Pairs { second, .. } if pair => {
-                (point.hash(self.seed).is_multiple_of(*second), false)
-            }
+            Select::Singles(share) => (!pair && point.within(*share, self.seed), false),
+            Select::Pairs { second, .. } if pair => (point.within(*second, self.seed), false),
             Select::Pairs { .. } => (false, self.wants_second(point)),
             Select::One(one) => (one == point, one.cuts.first() == point.cuts.first() && !pair),
         }

@@ -1,8 +1,11 @@
 //! `ota-sim device`: a device whose flash is a file, with its RPC on HTTP.
 
-use std::io::IsTerminal;
+use std::future::poll_fn;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::Poll;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -14,6 +17,7 @@ use ota_sim::host::server::Server;
 use ota_sim::host::{DeviceHost, Notice, http};
 use ota_sim::layout::{Board, DEFAULT_BOARD};
 use ota_sim::nor::FileNor;
+use tokio::runtime::{self, Runtime};
 
 use super::progress::ProgressView;
 
@@ -61,13 +65,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let level = if options.verbose { tracing::Level::DEBUG } else { tracing::Level::WARN };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .without_time()
         .init();
 
-    let storage = open(options)?;
-    let board = storage.1;
+    let (storage, board) = open(options)?;
     let engine =
         Config { trials: options.trials, ..Config::new(super::forever(&options.platform)) };
     let seconds = u32::try_from(options.commit_timeout.as_secs());
@@ -81,9 +84,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         options.id,
         options.flash.display()
     ))?;
+    let ctrl_c = CtrlC::listen()?;
     let mut view = ProgressView::new("");
     let observer = move |notice| tell(&mut view, &notice);
-    let host = DeviceHost::start(board, settings, storage.0, RealClock::new(), observer)?;
+    let host = DeviceHost::start(board, settings, storage, RealClock::new(), observer)?;
     let server = Server::start(options.http, http::router(host.handle())).with_context(|| {
         format!("cannot listen on {}; choose another with --http", options.http)
     })?;
@@ -91,7 +95,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "RPC at {0}/rpc; try: ota-sim call --port {0} OTA.GetBootState; Ctrl-C ends",
         server.url()
     ))?;
-    wait_for_ctrl_c()?;
+    ctrl_c.wait()?;
     // The device first: whoever waits for a reply is told that there will be none.
     drop(host);
     drop(server);
@@ -103,7 +107,7 @@ fn open(options: &Options) -> Result<(FileNor, Board)> {
     let path = &options.flash;
     let length = match std::fs::metadata(path) {
         Ok(found) => Some(found.len()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
     };
     let board = match (length, &options.factory) {
@@ -141,7 +145,30 @@ fn tell(view: &mut ProgressView, notice: &Notice) {
     }
 }
 
-fn wait_for_ctrl_c() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(tokio::signal::ctrl_c()).context("cannot wait for Ctrl-C")
+/// Waits for Ctrl-C.
+struct CtrlC {
+    runtime: Runtime,
+    /// None: it was pressed already.
+    pressed: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
+}
+
+impl CtrlC {
+    /// From now on Ctrl-C no longer ends the program by itself.
+    fn listen() -> Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut pressed = Box::pin(tokio::signal::ctrl_c());
+        // It listens from the first poll on.
+        let first =
+            runtime.block_on(poll_fn(|context| Poll::Ready(pressed.as_mut().poll(context))));
+        match first {
+            Poll::Pending => Ok(Self { runtime, pressed: Some(pressed) }),
+            Poll::Ready(Ok(())) => Ok(Self { runtime, pressed: None }),
+            Poll::Ready(Err(error)) => Err(error).context("cannot wait for Ctrl-C"),
+        }
+    }
+
+    fn wait(self) -> Result<()> {
+        let Some(pressed) = self.pressed else { return Ok(()) };
+        self.runtime.block_on(pressed).context("cannot wait for Ctrl-C")
+    }
 }

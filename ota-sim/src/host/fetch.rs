@@ -30,6 +30,8 @@ pub const CHUNK_BYTES: usize = 16 * 1024;
 const CHUNKS_WAITING: usize = 4;
 /// Fewer bytes than this are not worth a second request.
 const MIN_SKIP: u32 = 16 * 1024;
+/// A manifest is in the first bytes of a bundle, so many or fewer.
+const MANIFEST_BYTES: u32 = 8 * 1024;
 /// How often a broken connection is made again without a byte having come.
 const RETRIES: u32 = 3;
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
@@ -152,8 +154,8 @@ impl Downloader {
                 Ok(count) if count > 0 => {
                     chunk.truncate(count);
                     self.send(Fetched::Bytes(chunk))?;
-                    if self.at == 0 {
-                        // The manifest is in here, and with it the device knows where to go on.
+                    if self.at < MANIFEST_BYTES {
+                        // Once it has the manifest, the device knows where to go on.
                         self.wait_for_device()?;
                     }
                     // At most a chunk.
