@@ -19,8 +19,8 @@ const FUEL: u32 = 100_000;
 const TRIALS: u8 = 2;
 
 /// Any sequence of operations, boots and power cuts on the NOR model, with weak bits and any rule of
-/// programming: at every boot a whole image boots, and an image that was never confirmed is booted no
-/// more often than it has trials.
+/// programming: at every boot a whole image boots, an image that was never confirmed is booted no more
+/// often than it has trials, and a committed one runs until the application asks for another.
 pub fn engine_ops(data: &[u8]) {
     let mut input = Input(data);
     let mut device = Device::new(&mut input);
@@ -41,6 +41,10 @@ struct Device {
     bundles: Vec<OnceCell<Vec<u8>>>,
     /// Boots of an uncommitted image in a row.
     trial_boots: u8,
+    /// The image that runs.
+    running: usize,
+    /// The image that must run at the next boot, committed.
+    promised: Option<usize>,
     rolls: u64,
 }
 
@@ -55,7 +59,16 @@ impl Device {
         let flash = factory::flash(&board, &images[0]).expect("it fits");
         let nor = Nor::with_image(&board.part().with_rule(rule, ecc), &flash).with_weak(weak);
         let bundles = images.iter().map(|_| OnceCell::new()).collect();
-        Self { board, nor, images, bundles, trial_boots: 0, rolls: 0 }
+        Self {
+            board,
+            nor,
+            images,
+            bundles,
+            trial_boots: 0,
+            running: 0,
+            promised: Some(0),
+            rolls: 0,
+        }
     }
 
     /// Power comes back if it was cut, and the loader runs until it has got through.
@@ -75,9 +88,14 @@ impl Device {
             let plan = outcome.expect("nothing but power fails, so a whole image is there");
             let start = self.board.layout().slots[usize::from(plan.slot)].app.address;
             let flash = &self.nor.bytes()[start as usize..];
-            let runs = self.images.iter().any(|image| flash.starts_with(&image.app));
-            assert!(runs, "slot {} holds no known image", plan.slot);
-            self.trial_boots = if plan.needs_watchdog { self.trial_boots + 1 } else { 0 };
+            let runs = self.images.iter().position(|image| flash.starts_with(&image.app));
+            self.running = runs.expect("a known image is in the slot, whole");
+            let on_trial = plan.needs_watchdog;
+            if let Some(promised) = self.promised {
+                assert_eq!((self.running, on_trial), (promised, false), "what was committed runs");
+            }
+            self.promised = (!on_trial).then_some(self.running);
+            self.trial_boots = if on_trial { self.trial_boots + 1 } else { 0 };
             assert!(self.trial_boots <= TRIALS, "{} boots on trial", self.trial_boots);
             return;
         }
@@ -131,20 +149,25 @@ impl Device {
             7 => {
                 let image = &images[which];
                 let raw = RawImage { len: Some(image.app.len() as u32), ..RawImage::default() };
-                if app.begin_raw(raw, timeout_s).is_ok() {
-                    push(&mut app, &image.app, input);
+                if app.begin_raw(raw, timeout_s).is_ok() && push(&mut app, &image.app, input) {
+                    self.promised = None;
                 }
             }
             8 | 9 => {
                 let bundle = bundles[which].get_or_init(|| bundle(&images[which]));
-                if app.begin(timeout_s, None).is_ok() {
-                    push(&mut app, bundle, input);
+                if app.begin(timeout_s, None).is_ok() && push(&mut app, bundle, input) {
+                    self.promised = None;
                 }
             }
-            10 => _ = app.commit(),
+            10 if app.commit().is_ok() => self.promised = Some(self.running),
+            10 => {}
             11 => _ = app.report_start(timeout_s & 1 == 0),
-            12 => _ = app.revert(),
+            12 => {
+                _ = app.revert();
+                self.promised = None;
+            }
             13 => {
+                self.promised = None;
                 let timeout_s = (which > 1).then_some(timeout_s);
                 if app.begin_snapshot(which & 1 == 1, timeout_s).is_ok() {
                     _ = app.run();
@@ -156,6 +179,7 @@ impl Device {
                 let committed = [None, Some(true), Some(false)][which % 3];
                 let change = BootStateChange { active, committed, revert, commit_timeout_s: None };
                 _ = app.set_boot_state(change);
+                self.promised = None;
             }
             _ => _ = app.set_note([which as u8; 16]),
         }
@@ -163,8 +187,8 @@ impl Device {
 }
 
 /// Pushes a stream in pieces of any size, to its end or to any byte of it; then it is ended, aborted,
-/// or left as a reset would.
-fn push<'a>(app: &mut Updater<'_, SimFlash<'a>>, bytes: &[u8], input: &mut Input<'_>) {
+/// or left as a reset would. Whether it was ended: the image may be on trial then.
+fn push<'a>(app: &mut Updater<'_, SimFlash<'a>>, bytes: &[u8], input: &mut Input<'_>) -> bool {
     let piece = 1 + usize::from(input.byte()) * 16;
     let end = match input.byte() {
         0..=127 => bytes.len(),
@@ -174,7 +198,7 @@ fn push<'a>(app: &mut Updater<'_, SimFlash<'a>>, bytes: &[u8], input: &mut Input
     while at < end {
         let next = (at + piece).min(end);
         if app.write(&bytes[at..next]).is_err() {
-            return;
+            return false;
         }
         at = next;
         let wanted = app.progress().map_or(at, |progress| progress.wanted_offset as usize);
@@ -185,8 +209,12 @@ fn push<'a>(app: &mut Updater<'_, SimFlash<'a>>, bytes: &[u8], input: &mut Input
     match input.byte() % 4 {
         0 => _ = app.abort(),
         1 => app.suspend(),
-        _ => _ = app.finish(),
+        _ => {
+            _ = app.finish();
+            return true;
+        }
     }
+    false
 }
 
 /// The image with this number: random bytes, lengths that pad and that fill two sectors.

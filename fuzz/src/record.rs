@@ -81,8 +81,9 @@ impl Grid {
         let (header, format, length) = (&cell[..8], cell[2], usize::from(cell[3]));
         let position = u32::from_le_bytes(cell[4..8].try_into().unwrap());
         let place = position / self.cells % self.sectors * self.cells + position % self.cells;
-        let belongs =
-            header.starts_with(b"OR") && position < 1 << 31 && place == sector * self.cells + index;
+        let belongs = header.starts_with(&[b'O', check(position)])
+            && position < 1 << 31
+            && place == sector * self.cells + index;
         let fields = cell.get(self.body()..)?.get(..length.checked_sub(4)?)?;
         let crc = cell.get(self.body() + fields.len()..)?.first_chunk()?;
         // 8 slots, CRC and spare bytes are the most that a reader has to take.
@@ -123,7 +124,7 @@ fn region(slots: u8, mut input: Input<'_>) {
             make_cell(cell, &grid, sector * grid.cells + index, control, &mut input);
         }
     }
-    check(&mut flash, &grid, damaged);
+    prove(&mut flash, &grid, damaged);
 }
 
 /// A cell of any bytes, repaired bit by bit of `control`.
@@ -155,8 +156,10 @@ fn make_cell(cell: &mut [u8], grid: &Grid, place: u32, control: u8, input: &mut 
     let position = generation.wrapping_mul(round).wrapping_add(place);
     let format = if has(3) { 1 } else { input.byte() };
     let length = if has(4) { fields.len() as u8 + 4 } else { input.byte() };
-    let mut header = *b"OR\0\0\0\0\0\0";
-    (header[2], header[3]) = (format, length);
+    let mut header = [b'O', check(position), format, length, 0, 0, 0, 0];
+    if has(7) {
+        header[1] = input.byte();
+    }
     header[4..].copy_from_slice(&position.to_le_bytes());
     let crc = if has(5) { crc32(&[&header[..], &fields].concat()) } else { input.word() };
     let body = grid.body();
@@ -169,7 +172,12 @@ fn make_cell(cell: &mut [u8], grid: &Grid, place: u32, control: u8, input: &mut 
     }
 }
 
-fn check(flash: &mut Memory, grid: &Grid, damaged: u8) {
+/// The check of a position: how many of its bits are zero.
+fn check(position: u32) -> u8 {
+    64 + position.count_zeros() as u8
+}
+
+fn prove(flash: &mut Memory, grid: &Grid, damaged: u8) {
     let region = flash.region(Region::Record).clone();
     let in_force = grid.places().filter_map(|place| grid.valid(&region, place.0, place.1)).max();
     let log = Log::open(flash).unwrap();

@@ -101,7 +101,7 @@ fn an_old_loader_does_not_heal_a_later_record() {
         let cell = Cell { sealed: seal, ..later(2, position, &fields(&device)) };
         grid.poke(&mut device.nor, &cell);
         if header_behind {
-            let header = [b"OR\x02\x45".as_slice(), &(position + 1).to_le_bytes()].concat();
+            let header = cells::header(2, 69, position + 1);
             device.nor.poke(grid.offset(position + 1), &header);
         }
         assert_eq!(boots_read_only(&mut device, "not healthy"), 1, "{seal} {header_behind}");
@@ -225,7 +225,7 @@ fn the_first_record_names_the_loaders_format_and_nothing_above_it_is_ever_writte
         device.update_to(&new);
         for position in grid.used(&device.nor) {
             let header = grid.offset(position);
-            assert_eq!(device.nor.peek(header..header + 4), b"OR\x01\x40");
+            assert_eq!(device.nor.peek(header..header + 8), cells::header(1, 64, position));
             assert_eq!(grid.fields(&device.nor, position)[0], 1);
         }
     }

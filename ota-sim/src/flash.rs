@@ -1,7 +1,7 @@
 //! Simulated flash, as the engine sees it on a board.
 //!
-//! Boards link [`OneDevice`] over a driver whose units are constants; so does this. The part is only
-//! known at run time here, so that what comes out is one type for all parts.
+//! Boards link [`OneDevice`] over a driver whose units are constants; so does this. The part is
+//! only known at run time here, so that what comes out is one type for all parts.
 
 use ota_core::flash::{FlashMap, FlashRead, Geometry, LayoutError, OneDevice, Region};
 

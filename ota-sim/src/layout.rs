@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `sim` | nRF52840 flash, made large enough for two slots of 1 MiB and 64 KiB of data |
 //! | `stm32l4`, `rp2040`, ... | that part as it is, two equal slots, no data |
-//! | `sim:slots=3,app=512K,data=0,record=16K` | with other sizes; `app` is the largest application |
+//! | `sim:slots=3,app=512K,data=0,record=16K` | other sizes; `app` is for the largest application |
 
 use std::fmt;
 use std::str::FromStr;

@@ -26,6 +26,9 @@ enum Command {
     /// Make firmware bundles, and look into them
     #[command(subcommand)]
     Bundle(cli::bundle::Command),
+    /// Compare the cost of an update with embassy-boot's, on the same counted flash
+    #[cfg(feature = "compare")]
+    Compare(cli::compare::Options),
     /// Cut power at every flash operation, in every way, and see what boots
     Cuts(cli::cuts::Options),
     /// Look into flash files
@@ -39,6 +42,8 @@ fn main() -> ExitCode {
         Command::Device(options) => cli::device::run(&options),
         Command::Call(options) => return cli::call::run(&options),
         Command::Bundle(command) => cli::bundle::run(&command),
+        #[cfg(feature = "compare")]
+        Command::Compare(options) => cli::compare::run(&options),
         Command::Cuts(options) => cli::cuts::run(&options),
         Command::Flash(command) => cli::flash::run(&command),
     };

@@ -304,7 +304,8 @@ fn a_killed_device_goes_on_from_its_flash_file() {
     assert_eq!(device.result("OTA.GetBootState", &[])["commit_timeout"], 77);
 }
 
-/// A server that sends three quarters of a bundle and then says nothing more, until `end` is dropped.
+/// A server that sends three quarters of a bundle and then says nothing more, until `end` is
+/// dropped.
 fn stalling_server(bundle: Vec<u8>, end: mpsc::Receiver<()>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/fw.zip", listener.local_addr().unwrap());

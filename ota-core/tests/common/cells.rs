@@ -96,6 +96,13 @@ impl Fields {
     }
 }
 
+/// The header of a cell: its second byte counts the zero bits of the position.
+pub(crate) fn header(format: u8, length: u8, position: u32) -> [u8; 8] {
+    let zeros = (0..32).filter(|bit| position >> bit & 1 == 0).count() as u8;
+    let [a, b, c, d] = position.to_le_bytes();
+    [b'O', 64 + zeros, format, length, a, b, c, d]
+}
+
 /// A cell.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
@@ -113,8 +120,7 @@ impl Cell {
     }
 
     fn header(&self) -> [u8; 8] {
-        let [a, b, c, d] = self.position.to_le_bytes();
-        [b'O', b'R', self.format, self.fields.len() as u8 + 4, a, b, c, d]
+        header(self.format, self.fields.len() as u8 + 4, self.position)
     }
 
     /// Fields and CRC.
@@ -194,14 +200,20 @@ impl Grid {
         nor.poke(offset, &bytes);
     }
 
-    /// Position and bytes of every cell whose header looks like one of format 1, in any state.
+    /// The positions of all headers that belong where they lie, whatever is behind them.
     pub(crate) fn used(&self, nor: &Nor) -> Vec<u32> {
         let places = (0..self.sectors).flat_map(|sector| {
             (0..self.cells).map(move |index| sector * self.sector_size + index * self.stride)
         });
-        let headers = places.map(|offset| nor.peek(offset..offset + 8));
-        let used = headers.filter(|header| header.starts_with(b"OR"));
-        used.map(|header| u32::from_le_bytes(header[4..8].try_into().unwrap())).collect()
+        let positions = places.filter_map(|offset| {
+            let found = nor.peek(offset..offset + 8);
+            let position = u32::from_le_bytes(found[4..].try_into().unwrap());
+            let belongs = found == header(found[2], found[3], position)
+                && position < 1 << 31
+                && self.offset(position) == offset;
+            belongs.then_some(position)
+        });
+        positions.collect()
     }
 
     /// The highest position in use.

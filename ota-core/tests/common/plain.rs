@@ -10,8 +10,6 @@ pub(crate) struct Plain {
     memory: Vec<Vec<u8>>,
     /// Offset and length of each program of the record region.
     pub(crate) programs: Vec<(u32, u32)>,
-    /// The next read at this offset of the record region gives these bytes instead, once.
-    pub(crate) glitch: Option<(u32, [u8; 8])>,
 }
 
 impl Plain {
@@ -19,7 +17,7 @@ impl Plain {
     pub(crate) fn new(slots: u8, geometry: Geometry) -> Self {
         let region = vec![geometry.erase_value; geometry.size as usize];
         let memory = vec![region; 1 + usize::from(slots)];
-        Self { slots, geometry, memory, programs: Vec::new(), glitch: None }
+        Self { slots, geometry, memory, programs: Vec::new() }
     }
 
     /// Puts bytes into a region, past all rules.
@@ -60,12 +58,6 @@ impl FlashRead for Plain {
     fn read(&mut self, region: Region, offset: u32, bytes: &mut [u8]) -> Result<(), ()> {
         assert!(offset.is_multiple_of(4) && bytes.len().is_multiple_of(4), "reads are of words");
         bytes.copy_from_slice(self.place(region, offset, bytes.len()).ok_or(())?);
-        if let (Region::Record, Some((at, instead))) = (region, self.glitch)
-            && at == offset
-        {
-            bytes.copy_from_slice(&instead);
-            self.glitch = None;
-        }
         Ok(())
     }
 }

@@ -142,8 +142,8 @@ impl Part {
 /// The bytes of a bundle.
 ///
 /// # Errors
-/// [`BundleError`]: two parts have one name, or no device at all would take the bundle, whatever its
-/// slots and their sizes.
+/// [`BundleError`]: two parts have one name, or no device at all would take the bundle, whatever
+/// its slots and their sizes.
 pub fn create(spec: &Spec) -> Result<Vec<u8>, BundleError> {
     let manifest = serde_json::to_vec_pretty(&spec.manifest()?)?;
     check(&manifest, &spec.platform)?;

@@ -1,8 +1,8 @@
 //! Bundles on the host: made, and looked into.
 //!
 //! What is made here is a Mongoose OS `fw.zip`, stored, `manifest.json` first, with this project's
-//! additions (`docs/format/bundle.md`); `mos` and the devices of Mongoose OS take it too, as long as
-//! it has one application. What is looked into may come from anywhere.
+//! additions (`docs/format/bundle.md`); `mos` and the devices of Mongoose OS take it too, as long
+//! as it has one application. What is looked into may come from anywhere.
 
 mod create;
 mod inspect;

@@ -16,7 +16,8 @@ impl Timestamp {
         Self { unix_s }
     }
 
-    /// Now; or the moment in `SOURCE_DATE_EPOCH`, for builds that are to come out the same each time.
+    /// Now; or the moment in `SOURCE_DATE_EPOCH`, for builds that are to come out the same each
+    /// time.
     pub fn now() -> Self {
         let fixed = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
         let unix_s = fixed.unwrap_or_else(|| {
@@ -44,8 +45,8 @@ impl Timestamp {
         (second / 3600, second / 60 % 60, second % 60)
     }
 
-    /// Year, month, day of the Gregorian calendar. Years are counted from March on, so that the leap
-    /// day comes last, in eras of 400 years, which all have 146,097 days.
+    /// Year, month, day of the Gregorian calendar. Years are counted from March on, so that the
+    /// leap day comes last, in eras of 400 years, which all have 146,097 days.
     fn date(self) -> (u64, u64, u64) {
         let days = self.unix_s / DAY_S + 719_468;
         let (era, day_of_era) = (days / 146_097, days % 146_097);

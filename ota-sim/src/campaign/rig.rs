@@ -33,8 +33,8 @@ impl Rig {
         part.shape.sector_size = part.shape.sector_size.min(4096);
         let sector = part.shape.sector_size;
         let record_size = (2 * sector).max(RECORD_BYTES / 4).next_multiple_of(sector);
-        let descriptor = (ota_core::descriptor::LEN as u32).next_multiple_of(sector);
-        let slot_size = (IMAGE_SIZE as u32).next_multiple_of(sector) + descriptor;
+        let slot_size =
+            (IMAGE_SIZE as u32).next_multiple_of(sector) + Self::descriptor_size(sector);
         let slots = (0..u32::from(slot_count))
             .map(|index| SlotLayout {
                 app: Extent::new(record_size + index * slot_size, slot_size),
@@ -65,8 +65,7 @@ impl Rig {
     /// Where the descriptor of a slot lies.
     pub fn descriptor_address(&self, slot: u8) -> u32 {
         let app = self.slots[usize::from(slot)].app;
-        let len = ota_core::descriptor::LEN as u32;
-        app.address + app.size - len.next_multiple_of(self.part.shape.sector_size)
+        app.address + app.size - Self::descriptor_size(self.part.shape.sector_size)
     }
 
     /// Whether a slot holds this image and a descriptor of it, byte by byte: by the format document,
@@ -83,34 +82,44 @@ impl Rig {
 
     /// Flash as it leaves the factory: `image` in slot 0, and nothing else.
     pub fn factory(&self, image: &Image) -> Nor {
+        let mut nor = Nor::new(&self.part).with_weak(Weak::PerBoot);
+        Self::write_factory_image(&mut nor, self.slots[0].app, &image.bytes);
+        nor
+    }
+
+    /// Bytes that a descriptor takes on a part with such sectors.
+    pub const fn descriptor_size(sector_size: u32) -> u32 {
+        (ota_core::descriptor::LEN as u32).next_multiple_of(sector_size)
+    }
+
+    /// Puts an image with its descriptor into a slot, as a programmer does in the factory.
+    pub fn write_factory_image(nor: &mut Nor, slot: Extent, image: &[u8]) {
         use ota_core::descriptor::{ANY_SLOT, Description, Descriptor, ExtentDigest};
         use sha2::Digest;
-        let mut nor = Nor::new(&self.part).with_weak(Weak::PerBoot);
-        let shape = self.part.shape;
-        let app = self.slots[0].app;
+        let shape = nor.shape();
         let mut write = |address: u32, bytes: &[u8]| {
             let mut padded = bytes.to_vec();
             padded
                 .resize(bytes.len().next_multiple_of(shape.write_size as usize), shape.erase_value);
-            NorDevice::write(&mut nor, address, &padded).expect("a fresh flash takes its image");
+            NorDevice::write(nor, address, &padded).expect("a fresh flash takes its image");
         };
-        write(app.address, &image.bytes);
+        write(slot.address, image);
         let descriptor = Descriptor::new(&Description {
             app: ExtentDigest {
-                len: image.bytes.len() as u32,
-                crc: ota_core::crc::crc32(&image.bytes),
-                sha256: sha2::Sha256::digest(&image.bytes).into(),
+                len: image.len() as u32,
+                crc: ota_core::crc::crc32(image),
+                sha256: sha2::Sha256::digest(image).into(),
             },
             data: None,
             version: "0.0.0",
             build_id: "factory",
             platform: PLATFORM,
-            security_counter: image.counter,
+            security_counter: 0,
             load_address: 0,
             slot_mask: ANY_SLOT,
         });
-        write(self.descriptor_address(0), descriptor.as_bytes());
-        nor
+        let end = slot.address + slot.size;
+        write(end - Self::descriptor_size(shape.sector_size), descriptor.as_bytes());
     }
 
     /// One boot through the loader's code, every image that is booted verified whole.

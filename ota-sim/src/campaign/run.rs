@@ -157,10 +157,9 @@ impl Plan {
             if self.depth > 1 && quota > tally.points {
                 let first = singles.div_ceil(FIRST_CUTS);
                 let retry = RETRY_ONE_IN;
-                // Count the second cuts behind a few first ones.
-                let few = first * 16;
-                let look = walk(Select::Pairs { first: few, second: 0.0, retry })?;
-                let pairs = look.listed.saturating_sub(singles) * 16;
+                // Count the second cuts behind them first.
+                let look = walk(Select::Pairs { first, second: 0.0, retry })?;
+                let pairs = look.listed.saturating_sub(singles);
                 let second = (quota - tally.points) as f64 / pairs.max(1) as f64;
                 tally.add(&walk(Select::Pairs { first, second, retry })?);
             }

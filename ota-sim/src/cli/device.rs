@@ -45,7 +45,8 @@ pub(crate) struct Options {
     #[arg(long, default_value = "ota-sim")]
     id: String,
     /// How many boots a new image gets to be committed in
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
     trials: u8,
     /// commit_timeout of updates that give none; 0: they commit themselves
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = super::duration)]

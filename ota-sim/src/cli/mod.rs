@@ -2,6 +2,8 @@
 
 pub(crate) mod bundle;
 pub(crate) mod call;
+#[cfg(feature = "compare")]
+pub(crate) mod compare;
 pub(crate) mod cuts;
 pub(crate) mod device;
 pub(crate) mod flash;

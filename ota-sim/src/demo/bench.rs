@@ -232,8 +232,15 @@ impl Bench {
         behaviour: Behaviour,
         commit_timeout_s: u32,
     ) -> Result<Value> {
-        let bundle = self.firmware.bundle(version, behaviour, PLATFORM)?;
-        let url = self.serve(&format!("fw-{version}.zip"), bundle);
+        let name = format!("fw-{version}.zip");
+        let is_served = self.bundles.iter().any(|(served, _)| *served == name);
+        let url = if is_served {
+            // The very same: a bundle built again is another build.
+            format!("{}/{name}", self.files_url())
+        } else {
+            let bundle = self.firmware.bundle(version, behaviour, PLATFORM)?;
+            self.serve(&name, bundle)
+        };
         Ok(json!({ "url": url, "commit_timeout": commit_timeout_s }))
     }
 

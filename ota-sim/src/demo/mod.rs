@@ -1,8 +1,8 @@
 //! `ota-sim demo`: everything that an update can go through, on one device, from one command.
 //!
 //! Each chapter says what it does, does it through real HTTP on loopback, shows the boot state, and
-//! checks what it has claimed: a demo that ends well is a test that passed. Time is virtual, so that
-//! a commit timeout of five minutes takes no longer than anything else.
+//! checks what it has claimed: a demo that ends well is a test that passed. Time is virtual, so
+//! that a commit timeout of five minutes takes no longer than anything else.
 
 mod bench;
 mod control;

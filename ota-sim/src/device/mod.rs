@@ -1,7 +1,7 @@
 //! A simulated device: flash, the loader's code, an application, a watchdog, and a power switch.
 //!
 //! ```text
-//! power on -> ota_core::boot -> application: Updater + ota_rpc::Service -> reset -> ota_core::boot ...
+//! power on -> ota_core::boot -> application: Updater + ota_rpc::Service -> reset -> boot ...
 //!   off  <------------------------ power cut inside any flash operation
 //! ```
 //! The code that runs is the one that boards link; simulated are only the flash ([`crate::nor`]),
@@ -10,8 +10,8 @@
 //!
 //! # Power loss
 //! What is in RAM goes: the engine, replies that were to come later, downloads. Flash keeps what
-//! [`crate::nor`] says. A reset (crash, watchdog, reboot) is the same but for the flash, which is not
-//! disturbed, and for the count of crashes, which a board keeps in RAM that survives resets.
+//! [`crate::nor`] says. A reset (crash, watchdog, reboot) is the same but for the flash, which is
+//! not disturbed, and for the count of crashes, which a board keeps in RAM that survives resets.
 
 mod event;
 mod platform;

@@ -8,8 +8,8 @@
 //!                          \-> anything else: go on with the first response
 //! ```
 //! Whether the bytes in flash belong to this file is the engine's to say: it compares the manifest.
-//! That both responses are of one file is made sure by `If-Range` where the server gives an `ETag` or
-//! a date, and by the total length.
+//! That both responses are of one file is made sure by `If-Range` where the server gives an `ETag`
+//! or a date, and by the total length.
 //!
 //! A connection that breaks is made again at the byte where it broke, a few times.
 

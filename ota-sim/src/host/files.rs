@@ -39,7 +39,8 @@ impl Files {
     }
 
     fn files(&self) -> std::sync::MutexGuard<'_, HashMap<String, Bytes>> {
-        // Whole values are put in and taken out, so that a panic elsewhere leaves nothing half done.
+        // Whole values are put in and taken out, so that a panic elsewhere leaves nothing half
+        // done.
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

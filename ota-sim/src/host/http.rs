@@ -3,7 +3,7 @@
 //! | request | reply |
 //! |---|---|
 //! | `POST /rpc`, a frame | 200 and a frame, errors too; 400 for what is no frame for this device |
-//! | `POST /rpc/METHOD`, arguments or nothing | 200 and the result; or the error: 403, 404, else 500 |
+//! | `POST /rpc/METHOD`, arguments or nothing | 200, the result; or the error: 403, 404, else 500 |
 //! | `GET /rpc/METHOD?a=1&b="x"`, values are JSON | the same |
 //! | `OPTIONS` | 200, for browsers |
 //! | any, while the device is off or hangs | 503 |

@@ -5,9 +5,9 @@
 //!   file servers --> fetch (ureq) --chunks---^          |
 //!                    (a thread for each download)       '--> observer: boot log, progress
 //! ```
-//! The device is one thread, as on a board: everything reaches it through bounded channels. A download
-//! is handed over in chunks of [`fetch::CHUNK_BYTES`], a few of which may wait; it is never in memory
-//! as a whole.
+//! The device is one thread, as on a board: everything reaches it through bounded channels. A
+//! download is handed over in chunks of [`fetch::CHUNK_BYTES`], a few of which may wait; it is
+//! never in memory as a whole.
 
 pub mod client;
 pub mod fetch;

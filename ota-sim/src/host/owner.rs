@@ -172,8 +172,8 @@ impl Drop for DeviceHost {
 }
 
 impl DeviceHandle {
-    /// Sends a request frame; `peer` is for `RPC.Ping`. The exchange is to be dropped when the reply
-    /// is out of the device.
+    /// Sends a request frame; `peer` is for `RPC.Ping`. The exchange is to be dropped when the
+    /// reply is out of the device.
     pub async fn rpc(&self, peer: String, frame: Vec<u8>) -> (Answer, Exchange) {
         let channel = ChannelId(self.next_channel.fetch_add(1, Ordering::Relaxed));
         let commands = self.commands.clone();

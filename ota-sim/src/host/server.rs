@@ -20,8 +20,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `router` at `address`; with port 0 the system picks one. Handlers may ask for the peer
-    /// by `ConnectInfo<SocketAddr>`.
+    /// Serves `router` at `address`; with port 0 the system picks one. Handlers may ask for the
+    /// peer by `ConnectInfo<SocketAddr>`.
     ///
     /// # Errors
     /// The address is in use, or not one of this computer.

@@ -237,6 +237,8 @@ fn a_broken_connection_is_made_again_where_it_broke() {
             let head: Vec<String> =
                 lines.by_ref().map(Result::unwrap).take_while(|l| !l.is_empty()).collect();
             assert_eq!(head.iter().any(|line| line == "range: bytes=40000-"), range.start > 0);
+            assert!(head.iter().any(|line| line == "x-mgos-device-id: dev 020000000001"));
+            assert!(head.iter().any(|line| line.starts_with("user-agent: ota-sim/1.0.0 (")));
             let (start, end) = (range.start, range.end.min(served.len()));
             let total = served.len();
             let length = total - start;
