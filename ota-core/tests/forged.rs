@@ -203,6 +203,43 @@ fn a_descriptor_with_an_absurd_length_and_a_right_crc_is_not_booted() {
 }
 
 #[test]
+fn an_application_that_reaches_into_its_descriptor_is_not_booted() {
+    for (more, boots) in [(0, 1), (4, 0)] {
+        let mut device = settled();
+        let (start, room) = (device.app_address(1), device.board.app_room());
+        let app = image("full", room as usize).app;
+        device.nor.poke(start, &app);
+        // The bytes that the length covers have the CRC-32 that the descriptor gives.
+        let crc = cells::crc32(&[&app[..], &b"OTAD"[..more]].concat()).to_le_bytes();
+        let was = Descriptor::peek(&device.nor, start + room);
+        let forged = was.with(16, &(room + more as u32).to_le_bytes()).with(20, &crc);
+        forged.poke(&mut device.nor, start + room);
+        let grid = grid(&device);
+        let position = grid.newest(&device.nor) + 1;
+        let fields = in_force(&device);
+        grid.poke(&mut device.nor, &Cell::v1(position, &fields));
+        assert_eq!(device.boot().unwrap().slot, boots, "{more} bytes too many");
+    }
+}
+
+#[test]
+fn a_whole_image_that_the_record_does_not_name_is_not_booted() {
+    let mut device = settled();
+    let other = image("9.9.9", 2041);
+    let (start, at) = (device.app_address(1), device.descriptor_address(1));
+    device.nor.poke(start, &other.app);
+    device.nor.poke(at, other.descriptor().as_bytes());
+    let plan = device.clone().boot().unwrap();
+    assert_eq!((plan.slot, plan.record.reason()), (0, Reason::VerifyFailed));
+    // Named by a record, it is.
+    let grid = grid(&device);
+    let position = grid.newest(&device.nor) + 1;
+    let fields = in_force(&device);
+    grid.poke(&mut device.nor, &Cell::v1(position, &fields));
+    assert_eq!(device.boot().unwrap().slot, 1);
+}
+
+#[test]
 fn a_descriptor_of_another_format_length_or_magic_is_not_booted() {
     for (at, value) in
         [(0, b"OTAX".as_slice()), (4, &[0]), (4, &[2]), (6, &[0x7F, 1]), (6, &[0, 0])]

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::session::Session;
-use crate::{boards, fuzz, lint, no_std, sabotage, sizes, test};
+use crate::{boards, campaign, fuzz, lint, no_std, sabotage, sizes, test};
 
 /// How thorough.
 #[derive(Args)]
@@ -20,7 +20,7 @@ type Step<'a> = (&'static str, &'a dyn Fn(&mut Session) -> Result<()>);
 
 pub(crate) fn command(session: &mut Session, options: &Options) -> Result<()> {
     let fuzz_options = fuzz::Options { seconds: options.fuzz_seconds };
-    let steps: [Step; 11] = [
+    let steps: [Step; 12] = [
         ("lock files", &|session| lint::locks(session)),
         ("formatting", &|session| lint::format(session)),
         ("lints", &|session| lint::clippy(session)),
@@ -30,6 +30,7 @@ pub(crate) fn command(session: &mut Session, options: &Options) -> Result<()> {
         ("no_std builds", &no_std::command),
         ("boards", &boards::run),
         ("sizes", &|session| sizes::command(session, &sizes::Options::default())),
+        ("power cuts", &campaign::run),
         ("sabotage", &|session| sabotage::command(session, &sabotage::Options::default())),
         ("fuzzing", &|session| fuzz::command(session, &fuzz_options)),
     ];

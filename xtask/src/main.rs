@@ -5,6 +5,7 @@
 //! [`cross`] (a compiler for the boards' processors).
 
 mod boards;
+mod campaign;
 mod ci;
 mod counts;
 mod cross;
