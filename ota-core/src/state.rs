@@ -79,7 +79,7 @@ pub enum Event {
         change: BootStateChange,
         /// The counter of the image that is active then.
         security_counter: u32,
-        /// The counter of the image to revert to then: see [`revert_after`].
+        /// The counter of the image to revert to then.
         revert_counter: u32,
     },
     /// Keep these bytes of the application's.
