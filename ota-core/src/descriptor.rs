@@ -20,8 +20,9 @@
 //! an image is found again when the record is lost.
 
 use crate::bytes::{array_at, len32, put, u8_at, u16_at, u32_at};
-use crate::crc::Crc32;
+use crate::crc::RESIDUE;
 use crate::flash::{FlashRead, Geometry, Region};
+use crate::verify::{Check, ImageDigest, digest_app, read_app};
 
 /// Length of a descriptor in bytes; a multiple of every write unit.
 pub const LEN: usize = 384;
@@ -43,7 +44,8 @@ const VERSION: usize = 96;
 const BUILD_ID: usize = 128;
 const PLATFORM: usize = 192;
 const CRC: usize = LEN - 4;
-const READ_TRIES: u8 = 3;
+// So that the last chunk ends with the CRC.
+const _: () = assert!(LEN.is_multiple_of(HEAD_LEN));
 
 /// The part of a descriptor that the boot path needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,35 +71,35 @@ pub fn offset(geometry: Geometry) -> u32 {
     geometry.size.saturating_sub(sectors.saturating_mul(geometry.sector_size))
 }
 
+#[inline(never)]
+pub(crate) fn start<F: FlashRead>(flash: &F, slot: u8) -> Option<u32> {
+    flash.geometry(Region::App(slot)).map(offset)
+}
+
 impl Head {
     /// Reads and checks the descriptor of `slot`.
     ///
     /// # Errors
     /// [`DescriptorError`].
     pub fn read<F: FlashRead>(flash: &mut F, slot: u8) -> Result<Self, DescriptorError> {
-        let region = Region::App(slot);
-        let start = flash.geometry(region).map(offset).ok_or(DescriptorError::Unreadable)?;
+        let start = start(flash, slot).ok_or(DescriptorError::Unreadable)?;
         let mut head = Self { bytes: [0; HEAD_LEN], crc: 0 };
-        let mut crc = Crc32::new();
-        let mut chunk = [0; HEAD_LEN];
-        for at in (0..len32(LEN)).step_by(HEAD_LEN) {
-            let place = start.saturating_add(at);
-            if !(0..READ_TRIES).any(|_| flash.read(region, place, &mut chunk).is_ok()) {
-                return Err(DescriptorError::Unreadable);
-            }
-            if at == 0 {
-                head.bytes = chunk;
-            }
-            let last = at == len32(LEN - HEAD_LEN);
-            crc.update(if last { crate::bytes::head(&chunk, HEAD_LEN - 4) } else { &chunk });
+        if !read_app(flash, slot, start, &mut head.bytes) {
+            return Err(DescriptorError::Unreadable);
         }
-        head.crc = crc.value();
-        // `chunk` holds the end of the descriptor.
-        let whole = u32_at(&chunk, HEAD_LEN - 4) == head.crc;
+        let mut digest = ImageDigest::new(Check::Crc32);
+        digest.update(&head.bytes);
+        let mut chunk = [0; HEAD_LEN];
+        // The descriptor lies within its region: no overflow.
+        let rest = start.wrapping_add(len32(HEAD_LEN))..start.wrapping_add(len32(LEN));
+        digest_app(flash, slot, rest, &mut digest, &mut chunk)
+            .map_err(|_| DescriptorError::Unreadable)?;
+        // `chunk` holds the end of the descriptor, the CRC.
+        head.crc = u32_at(&chunk, HEAD_LEN - 4);
         let known = head.bytes.starts_with(&MAGIC)
             && u8_at(&head.bytes, 4) == FORMAT
             && usize::from(u16_at(&head.bytes, 6)) == LEN;
-        if whole && known { Ok(head) } else { Err(DescriptorError::Damaged) }
+        if digest.crc() == RESIDUE && known { Ok(head) } else { Err(DescriptorError::Damaged) }
     }
 
     /// CRC-32 of the descriptor: what the record names a bootable image by.
@@ -216,10 +218,9 @@ impl Descriptor {
     /// [`DescriptorError`].
     pub fn read<F: FlashRead>(flash: &mut F, slot: u8) -> Result<Self, DescriptorError> {
         Head::read(flash, slot)?;
-        let region = Region::App(slot);
-        let start = flash.geometry(region).map(offset).ok_or(DescriptorError::Unreadable)?;
+        let start = start(flash, slot).ok_or(DescriptorError::Unreadable)?;
         let mut found = Self { bytes: [0; LEN] };
-        if !(0..READ_TRIES).any(|_| flash.read(region, start, &mut found.bytes).is_ok()) {
+        if !read_app(flash, slot, start, &mut found.bytes) {
             return Err(DescriptorError::Unreadable);
         }
         if found.computed_crc() == found.crc() { Ok(found) } else { Err(DescriptorError::Damaged) }

@@ -4,8 +4,8 @@
 
 use crate::descriptor::{Descriptor, Head};
 use crate::flash::{FlashRead, Op, Region};
-use crate::record::{Append, Log, NO_SLOT, Record, SlotState};
-use crate::stage::{CopySource, Job, Next, RawImage, Site, Source, StageError, app_room, choose};
+use crate::record::{Append, AppendFailed, Log, NO_SLOT, Next, Record};
+use crate::stage::{self, CopySource, Job, RawImage, Site, Source, StageError, app_room, choose};
 use crate::state::{Checkpoint, Event, Refused, next};
 
 /// The least length of the buffer that the engine is lent, in bytes.
@@ -87,13 +87,19 @@ pub(crate) enum Step<'a> {
     Idle,
 }
 
+/// A change of the record under way.
+struct Pending {
+    append: Append,
+    record: Record,
+}
+
 /// The engine.
 pub(crate) struct Machine<'b> {
     config: Config,
     buffer: &'b mut [u8],
     log: Log,
     record: Record,
-    append: Option<Append>,
+    append: Option<Pending>,
     job: Option<Job>,
     /// Why the last job ended without an image, until its slot is unmarked.
     failure: Option<StageError>,
@@ -114,12 +120,12 @@ impl<'b> Machine<'b> {
         }
         let log = Log::open(flash).map_err(|_| OpenError::RecordTooSmall)?;
         let newest = log.newest.as_ref().ok_or(OpenError::NoRecord)?;
-        if let Some(found) = newest.newer_format {
-            return Err(OpenError::NewerFormat { found });
+        if newest.format > crate::record::FORMAT {
+            return Err(OpenError::NewerFormat { found: newest.format });
         }
         let record = newest.record;
         // The loader has healed the log, unless it could not: then it is done here, before anything.
-        let append = (!log.healthy()).then(|| log.append(&record));
+        let append = (!log.healthy()).then(|| Pending { append: log.append(), record });
         Ok(Self {
             config,
             buffer,
@@ -165,7 +171,7 @@ impl<'b> Machine<'b> {
             record.set_trials_left(self.config.trials.max(1));
         }
         if record != self.record {
-            self.append = Some(self.log.append(&record));
+            self.append = Some(Pending { append: self.log.append(), record });
         }
         Ok(())
     }
@@ -287,10 +293,8 @@ impl<'b> Machine<'b> {
     ///
     /// An error ends the job, and is given when its slot is unmarked again.
     pub(crate) fn step<F: FlashRead>(&mut self, flash: &mut F) -> Result<Step<'_>, StageError> {
-        if let Some(append) = &mut self.append {
-            let ok = core::mem::replace(&mut self.append_ok, true);
-            let wanted = append.step(flash, ok);
-            return self.append_step(flash, wanted);
+        if self.append.is_some() {
+            return self.append_step(flash);
         }
         if let Some(error) = self.failure.take() {
             return Err(error);
@@ -298,15 +302,15 @@ impl<'b> Machine<'b> {
         let ok = core::mem::replace(&mut self.job_ok, true);
         let Some(job) = &mut self.job else { return Ok(Step::Idle) };
         match job.step(flash, self.buffer, ok) {
-            Ok(Next::Want(want)) => return Ok(Step::Op(want.op(self.buffer))),
-            Ok(Next::Input) => return Ok(Step::Input),
-            Ok(Next::Again) => {}
-            Ok(Next::Append(event)) => {
+            Ok(stage::Next::Want(want)) => return Ok(Step::Op(want.op(self.buffer))),
+            Ok(stage::Next::Input) => return Ok(Step::Input),
+            Ok(stage::Next::Again) => {}
+            Ok(stage::Next::Append(event)) => {
                 if let Err(refused) = self.request(&event) {
                     self.fail(refused.into());
                 }
             }
-            Ok(Next::Finished(event)) => {
+            Ok(stage::Next::Finished(event)) => {
                 if let Err(refused) = self.request(&event) {
                     self.fail(refused.into());
                 }
@@ -317,26 +321,27 @@ impl<'b> Machine<'b> {
         Ok(Step::Again)
     }
 
-    fn append_step<F: FlashRead>(
-        &mut self,
-        flash: &mut F,
-        wanted: Result<Option<crate::flash::Want>, crate::record::AppendFailed>,
-    ) -> Result<Step<'_>, StageError> {
-        let done = match wanted {
-            Ok(Some(want)) => {
-                let append = self.append.as_ref().ok_or(StageError::RecordNotWritten)?;
-                return Ok(Step::Op(append.op(want)));
+    fn append_step<F: FlashRead>(&mut self, flash: &mut F) -> Result<Step<'_>, StageError> {
+        let ok = core::mem::replace(&mut self.append_ok, true);
+        let Some(Pending { append, record }) = &mut self.append else { return Ok(Step::Again) };
+        match self.log.step(append, record, flash, ok) {
+            Ok(Next::Again) => return Ok(Step::Again),
+            Ok(Next::Done) => {
+                self.record = *record;
+                self.append = None;
+                return Ok(Step::Again);
             }
-            Ok(None) => true,
-            Err(crate::record::AppendFailed) => false,
-        };
-        let Some(append) = self.append.take() else { return Ok(Step::Again) };
-        if done {
-            self.log.appended(&append);
-            self.record = *append.record();
-            return Ok(Step::Again);
+            Ok(Next::Erase(offset)) => {
+                return Ok(Step::Op(Op::Erase { region: Region::Record, offset }));
+            }
+            Ok(Next::Program(offset)) => {
+                let bytes = self.append.as_ref().map_or(&[][..], |pending| pending.append.bytes());
+                return Ok(Step::Op(Op::Program { region: Region::Record, offset, bytes }));
+            }
+            Err(AppendFailed) => {}
         }
         // What is in force now is what the flash says, not what was hoped for.
+        self.append = None;
         self.rescan(flash);
         self.job = None;
         self.failure = None;
@@ -378,11 +383,10 @@ impl<'b> Machine<'b> {
             return Err(Refused::NotBooted { active, booted }.into());
         }
         let slot = choose(&self.record, self.config.golden).ok_or(StageError::NoSlot)?;
-        let interrupted = self.record.slot_state(slot) == SlotState::Staging;
         let resumable = self.record.stage_slot() == Some(slot);
         Ok(Site {
             slot,
-            trusted: !interrupted,
+            trusted: !self.record.entered(slot),
             app_room: app_room(flash, slot),
             data_room: flash.geometry(Region::Data(slot)).map(|geometry| geometry.size),
             platform: self.config.platform,

@@ -35,6 +35,8 @@ pub enum Event {
         descriptor_crc: u32,
         /// Seconds for the commit; 0: by a good start.
         commit_timeout_s: u32,
+        /// As for `StageAborted`, of this job and all before it.
+        clean: bool,
     },
     /// The job that wrote `slot` ended without an image.
     StageAborted {
@@ -53,6 +55,8 @@ pub enum Event {
         set_as_revert: bool,
         /// Seconds for the commit; `None`: as before.
         commit_timeout_s: Option<u32>,
+        /// As for `StageAborted`, of this job and all before it.
+        clean: bool,
     },
     /// Confirm the running image, whose security counter is given.
     Commit {
@@ -241,10 +245,10 @@ pub fn next(record: &Record, event: &Event) -> Result<Record, Refused> {
             let bits = point.part & 1 | if point.other_done { OTHER_DONE } else { 0 };
             next.set_checkpoint(bits, point.source, point.stream_offset, point.part_offset);
         }
-        Event::StageFinished { slot, descriptor_crc, commit_timeout_s } => {
+        Event::StageFinished { slot, descriptor_crc, commit_timeout_s, clean } => {
             staging(&next, slot)?;
             committed(&next)?;
-            staged(&mut next, slot, descriptor_crc);
+            staged(&mut next, slot, descriptor_crc, clean);
             next.set_revert(next.active());
             next.set_active(slot);
             next.set_uncommitted(true);
@@ -257,9 +261,15 @@ pub fn next(record: &Record, event: &Event) -> Result<Record, Refused> {
             next.set_slot(slot, state, 0);
             end_of_stage(&mut next);
         }
-        Event::SnapshotFinished { slot, descriptor_crc, set_as_revert, commit_timeout_s } => {
+        Event::SnapshotFinished {
+            slot,
+            descriptor_crc,
+            set_as_revert,
+            commit_timeout_s,
+            clean,
+        } => {
             staging(&next, slot)?;
-            staged(&mut next, slot, descriptor_crc);
+            staged(&mut next, slot, descriptor_crc, clean);
             if set_as_revert {
                 next.set_revert(slot);
                 next.set_uncommitted(false);
@@ -313,8 +323,11 @@ fn stage_started(next: &mut Record, slot: u8) -> Result<(), Refused> {
     Ok(())
 }
 
-fn staged(next: &mut Record, slot: u8, descriptor_crc: u32) {
+fn staged(next: &mut Record, slot: u8, descriptor_crc: u32, clean: bool) {
     next.set_slot(slot, SlotState::Bootable, descriptor_crc);
+    if !clean {
+        next.set_entered(slot);
+    }
     end_of_stage(next);
 }
 

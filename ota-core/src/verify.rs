@@ -1,6 +1,8 @@
 //! Proof that a slot holds the image that its descriptor describes.
 
-use crate::bytes::{head, round_up};
+use core::ops::Range;
+
+use crate::bytes::{head, len32, round_up};
 use crate::crc::Crc32;
 use crate::descriptor::{self, DescriptorError, Head};
 use crate::flash::{FlashRead, Region};
@@ -109,6 +111,11 @@ impl ImageDigest {
         self.crc.update(bytes);
     }
 
+    /// CRC-32 of the bytes, for [`Check::Crc32`].
+    pub(crate) fn crc(&self) -> u32 {
+        self.crc.value()
+    }
+
     /// Whether the bytes were those of the application that `head` describes. For boards that copy
     /// the application to RAM: digest the bytes there, and they are the ones that run.
     pub fn matches(self, head: &Head) -> bool {
@@ -132,14 +139,16 @@ pub fn verify<F: FlashRead>(
     buffer: &mut [u8],
 ) -> Result<Verified, VerifyError> {
     let head = check_head(flash, slot, wanted)?;
-    let digest = digest_app(flash, slot, head.app_len(), wanted.check, buffer)?;
+    let mut digest = ImageDigest::new(wanted.check);
+    digest_app(flash, slot, 0..head.app_len(), &mut digest, buffer)
+        .map_err(|offset| VerifyError::Unreadable { offset })?;
     if digest.matches(&head) { Ok(Verified { slot, head }) } else { Err(VerifyError::Damaged) }
 }
 
 /// Everything but the image's bytes.
 fn check_head<F: FlashRead>(flash: &mut F, slot: u8, wanted: &Wanted) -> Result<Head, VerifyError> {
     let head = Head::read(flash, slot).map_err(VerifyError::Descriptor)?;
-    let room = flash.geometry(Region::App(slot)).map_or(0, descriptor::offset);
+    let room = descriptor::start(flash, slot).unwrap_or(0);
     if wanted.descriptor_crc.is_some_and(|crc| crc != head.crc()) {
         return Err(VerifyError::OtherImage);
     }
@@ -156,29 +165,41 @@ fn check_head<F: FlashRead>(flash: &mut F, slot: u8, wanted: &Wanted) -> Result<
     Ok(head)
 }
 
-/// Digests the first `len` bytes of the slot's application region.
-fn digest_app<F: FlashRead>(
+/// Digests a range of the slot's application region, in pieces as long as `buffer`. The error is the
+/// offset that cannot be read.
+///
+/// Descriptors and images go through here: one copy of it in a loader.
+#[inline(never)]
+pub(crate) fn digest_app<F: FlashRead>(
     flash: &mut F,
     slot: u8,
-    len: u32,
-    check: Check,
+    range: Range<u32>,
+    digest: &mut ImageDigest,
     buffer: &mut [u8],
-) -> Result<ImageDigest, VerifyError> {
-    let mut digest = ImageDigest::new(check);
-    let mut offset = 0u32;
+) -> Result<(), u32> {
+    let Range { start: mut offset, end } = range;
     // Whole words only: flash is read in multiples of 4.
-    let room = u32::try_from(buffer.len()).unwrap_or(u32::MAX) & !3;
-    while offset < len {
-        let left = len.saturating_sub(offset).min(room);
-        let chunk = buffer.get_mut(..round_up(left, 4) as usize);
-        let Some(chunk) = chunk.filter(|chunk| !chunk.is_empty()) else {
-            return Err(VerifyError::Unreadable { offset });
-        };
-        if !(0..3).any(|_| flash.read(Region::App(slot), offset, chunk).is_ok()) {
-            return Err(VerifyError::Unreadable { offset });
+    let room = len32(buffer.len()) & !3;
+    while offset < end {
+        // Not below 0, as the loop says; not above `end`, as it adds no more than what is left.
+        let left = end.wrapping_sub(offset).min(room);
+        let chunk = buffer.get_mut(..round_up(left, 4) as usize).ok_or(offset)?;
+        if chunk.is_empty() || !read_app(flash, slot, offset, chunk) {
+            return Err(offset);
         }
         digest.update(head(chunk, left as usize));
-        offset = offset.saturating_add(left);
+        offset = offset.wrapping_add(left);
     }
-    Ok(digest)
+    Ok(())
+}
+
+/// Reads bytes of the slot's application region, with retries. False: unreadable.
+#[inline(never)]
+pub(crate) fn read_app<F: FlashRead>(
+    flash: &mut F,
+    slot: u8,
+    offset: u32,
+    bytes: &mut [u8],
+) -> bool {
+    crate::flash::read(flash, Region::App(slot), offset, bytes)
 }

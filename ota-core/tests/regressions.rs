@@ -368,7 +368,6 @@ fn slot_bytes(device: &Device) -> std::ops::Range<u32> {
 /// that the slot is bootable again, and its end is still torn. The next long image must not be
 /// programmed there without an erase: it would read back well, and rot at a later boot.
 #[test]
-#[ignore = "the engine trusts a bootable slot beyond the end of its image (machine.rs, `site`)"]
 fn a_sector_that_an_interrupted_job_tore_is_erased_before_it_is_used_again() {
     let [long, short, other] = [image("2.0.0", 16_001), image("2.1.0", 8000), image("2.2.0", 8000)];
     let mut device = Device::factory("sim:app=16K,data=0", &images()[0]).with_weak(Weak::PerBoot);

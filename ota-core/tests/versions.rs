@@ -171,7 +171,6 @@ fn a_later_record_that_is_damaged_or_outranked_is_not_in_force() {
 /// "A CRC-valid cell of a newer format is its own result, never skip": also where a value of a field
 /// that format 1 has is one that format 1 does not know.
 #[test]
-#[ignore = "the engine takes such a cell for a damaged one, boots the state before it and writes"]
 fn a_later_record_with_values_unknown_to_format_1_is_not_skipped() {
     let unknown: [fn(Fields) -> Fields; 2] = [
         |fields| Fields { reason: 9, ..fields },

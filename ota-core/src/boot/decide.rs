@@ -34,19 +34,38 @@ pub struct Facts {
 pub enum Decision {
     /// Verify this slot, note the verdict, ask again.
     Verify(u8),
-    /// Make the record durable, then boot.
+    /// Make the record that [`Choice::apply`] gives durable, then boot.
     Boot(Choice),
     /// Nothing can be booted.
     Recover(RecoverReason),
 }
 
-/// An image that may be booted, and the record that says so.
-#[derive(Clone, Copy, Debug)]
+/// An image that may be booted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The slot.
     pub slot: u8,
-    /// What the record must say before the jump.
-    pub record: Record,
+    /// `None`: it is the active one, as it should be. Else it was rolled back to, or fallen through
+    /// to, for this reason.
+    pub switch: Option<Reason>,
+}
+
+impl Choice {
+    /// Makes `record` say what it must before the jump: that the slot runs, and why.
+    pub fn apply(self, record: &mut Record) {
+        record.set_booted(self.slot);
+        match self.switch {
+            // Ordinary, or a trial.
+            None => record.set_trials_left(record.trials_left().saturating_sub(1)),
+            // What runs now is what is committed.
+            Some(reason) => {
+                record.set_active(self.slot);
+                record.set_revert(self.slot);
+                record.set_committed();
+                record.set_reason(reason);
+            }
+        }
+    }
 }
 
 /// Why the loader has nothing to boot.
@@ -78,21 +97,31 @@ pub fn decide(record: &Record, facts: &Facts) -> Decision {
     let trial_over = on_trial && (record.trials_left() == 0 || facts.read_only);
     // The active image, or the one to revert to when its trials are over.
     let wanted = if trial_over { record.revert() } else { record.active() };
-    let others = (0..record.slot_count()).filter(|slot| {
+    for turn in 0..record.slot_count().saturating_add(2) {
+        let slot = match turn {
+            0 => wanted,
+            1 => record.revert(),
+            other => other.wrapping_sub(2),
+        };
         // A failed trial is never repeated, whatever else is missing.
-        *slot != wanted && *slot != record.revert() && !(trial_over && *slot == record.active())
-    });
-    let candidates = [wanted, record.revert()].into_iter().chain(others);
-    for slot in candidates.filter(|slot| record.bootable(*slot)) {
-        let verdict = facts.verdicts.get(usize::from(slot)).copied().unwrap_or_default();
-        match verdict {
+        let failed_trial = turn > 1 && trial_over && slot == record.active();
+        if failed_trial || !record.bootable(slot) {
+            continue;
+        }
+        match facts.verdicts.get(usize::from(slot)).copied().unwrap_or_default() {
             Verdict::Bad => {}
             Verdict::Unknown if facts.verify_always || !ordinary(record, slot) => {
                 return Decision::Verify(slot);
             }
             Verdict::Unknown | Verdict::Good => {
-                let record = booting(record, slot, trial_over, wanted);
-                return Decision::Boot(Choice { slot, record });
+                let switch = if slot == record.active() && !trial_over {
+                    None
+                } else if trial_over && slot == wanted {
+                    Some(Reason::Unconfirmed)
+                } else {
+                    Some(Reason::VerifyFailed)
+                };
+                return Decision::Boot(Choice { slot, switch });
             }
         }
     }
@@ -102,22 +131,4 @@ pub fn decide(record: &Record, facts: &Facts) -> Decision {
 /// Whether booting `slot` is what the last boot did, committed.
 fn ordinary(record: &Record, slot: u8) -> bool {
     record.committed() && slot == record.active() && slot == record.booted()
-}
-
-/// The record that says that `slot` runs, and why.
-fn booting(record: &Record, slot: u8, trial_over: bool, wanted: u8) -> Record {
-    let mut next = *record;
-    next.set_booted(slot);
-    if slot == record.active() && !trial_over {
-        // Ordinary, or a trial.
-        next.set_trials_left(record.trials_left().saturating_sub(1));
-        return next;
-    }
-    // Rolled back, or fallen through: what runs now is what is committed.
-    next.set_active(slot);
-    next.set_revert(slot);
-    next.set_committed();
-    let rolled_back = trial_over && slot == wanted;
-    next.set_reason(if rolled_back { Reason::Unconfirmed } else { Reason::VerifyFailed });
-    next
 }

@@ -15,7 +15,7 @@ pub use decide::{Choice, Decision, Facts, RecoverReason, Verdict, decide};
 
 use crate::descriptor::Head;
 use crate::flash::FlashMap;
-use crate::record::{Append, AppendFailed, Log, Reason, Record, SlotState};
+use crate::record::{AppendFailed, CellShape, Log, Reason, Record, SlotState};
 use crate::verify::{Check, Wanted, verify};
 
 /// How the loader boots.
@@ -66,35 +66,39 @@ pub fn boot<F: FlashMap>(
     options: &BootOptions,
     buffer: &mut [u8],
 ) -> Result<BootPlan, RecoverReason> {
-    let mut log = Log::open(flash).map_err(|_| RecoverReason::RecordTooSmall)?;
+    let mut log = Log::unread(CellShape::of(flash).ok_or(RecoverReason::RecordTooSmall)?);
+    log.read(flash);
     let mut facts = Facts {
         verify_always: options.verify_always,
         read_only: log.read_only(),
         crash_loop: options.crash_limit > 0 && options.crashes >= options.crash_limit,
         ..Facts::default()
     };
-    let (record, found) = match &log.newest {
-        Some(newest) => (newest.record, true),
-        None => (from_descriptors(flash, options, log.all_blank), false),
+    let record = match &log.newest {
+        Some(newest) if newest.understood => newest.record,
+        Some(_) | None => from_descriptors(flash, options, log.all_blank),
     };
+    // Of the image verified last.
+    let mut security_counter = record.security_counter();
     loop {
         match decide(&record, &facts) {
             Decision::Recover(reason) => return Err(reason),
             Decision::Verify(slot) => {
-                let wanted = Wanted {
-                    check: options.check,
-                    descriptor_crc: Some(record.descriptor_crc(slot)),
-                    security_counter: record.security_counter(),
-                };
-                let good = verify(flash, slot, &wanted, buffer).is_ok();
+                let counter = counter_of_verified(flash, slot, options.check, &record, buffer);
+                security_counter = counter.unwrap_or(security_counter);
                 if let Some(verdict) = facts.verdicts.get_mut(usize::from(slot)) {
-                    *verdict = if good { Verdict::Good } else { Verdict::Bad };
+                    *verdict = if counter.is_some() { Verdict::Good } else { Verdict::Bad };
                 }
             }
             Decision::Boot(choice) => {
-                let mut next = choice.record;
-                if !found {
-                    next = first_record(next, choice.slot, flash, log.all_blank);
+                let mut next = record;
+                choice.apply(&mut next);
+                if !log.newest.as_ref().is_some_and(|newest| newest.understood) {
+                    // The first record: `slot` runs, committed, and its security counter is the
+                    // device's. It was verified just now, as no record says that it ran before.
+                    let fresh = log.all_blank;
+                    next.set_reason(if fresh { Reason::Factory } else { Reason::RecordLost });
+                    next.set_security_counter(security_counter);
                 }
                 let durable = !log.read_only() && settle(flash, &mut log, &next).is_ok();
                 if durable || next.committed() {
@@ -113,6 +117,20 @@ pub fn boot<F: FlashMap>(
     }
 }
 
+/// Verifies the image in `slot`, and gives its security counter.
+#[inline(never)]
+fn counter_of_verified<F: FlashMap>(
+    flash: &mut F,
+    slot: u8,
+    check: Check,
+    record: &Record,
+    buffer: &mut [u8],
+) -> Option<u32> {
+    let descriptor_crc = Some(record.descriptor_crc(slot));
+    let wanted = Wanted { check, descriptor_crc, security_counter: record.security_counter() };
+    verify(flash, slot, &wanted, buffer).ok().map(|image| image.head().security_counter())
+}
+
 /// A record made of what the descriptors say, for when there is none: the lowest slot that verifies
 /// is booted, because none but it is called active.
 fn from_descriptors<F: FlashMap>(flash: &mut F, options: &BootOptions, fresh: bool) -> Record {
@@ -125,45 +143,28 @@ fn from_descriptors<F: FlashMap>(flash: &mut F, options: &BootOptions, fresh: bo
             Err(_) if fresh => record.set_slot(slot, SlotState::Empty, 0),
             Err(_) => record.set_slot(slot, SlotState::Staging, 0),
         }
+        if !fresh {
+            record.set_entered(slot);
+        }
     }
     record.set_booted(crate::record::NO_SLOT);
-    record
-}
-
-/// The first record: `slot` runs, committed, and its security counter is the device's.
-fn first_record<F: FlashMap>(mut record: Record, slot: u8, flash: &mut F, fresh: bool) -> Record {
-    record.set_reason(if fresh { Reason::Factory } else { Reason::RecordLost });
-    if let Ok(head) = Head::read(flash, slot) {
-        record.set_security_counter(head.security_counter());
-    }
     record
 }
 
 /// Makes `record` the record in force, healthy; a settled one in two cells, so that the loss of any
 /// one changes nothing. Writes nothing if that is so already.
 fn settle<F: FlashMap>(flash: &mut F, log: &mut Log, record: &Record) -> Result<(), AppendFailed> {
-    let settled = record.committed() && record.booted() == record.active();
-    loop {
-        let newest = log.newest.as_ref().filter(|newest| newest.record == *record);
-        let in_force = newest.is_some() && log.healthy();
-        if in_force && (!settled || newest.is_some_and(|newest| newest.backed_up)) {
-            return Ok(());
-        }
-        let mut append = log.append(record);
-        match append_now(flash, &mut append) {
-            Ok(()) => log.appended(&append),
-            // One good cell is enough to go on with.
-            Err(AppendFailed) if in_force => return Ok(()),
-            Err(AppendFailed) => return Err(AppendFailed),
-        }
+    if !log.holds(record) {
+        log.write(flash, record)?;
     }
-}
-
-/// Drives an append to its end.
-fn append_now<F: FlashMap>(flash: &mut F, append: &mut Append) -> Result<(), AppendFailed> {
-    let mut ok = true;
-    while let Some(want) = append.step(flash, ok)? {
-        ok = append.op(want).perform(flash).is_ok();
+    let settled = record.committed() && record.booted() == record.active();
+    // Twice, as a cell that refuses may come to lie between the copies. Not for ever.
+    for _ in 0..2 {
+        let backed_up = log.newest.as_ref().is_some_and(|newest| newest.backed_up);
+        if !settled || backed_up || log.write(flash, record).is_err() {
+            // One good cell is enough to go on with.
+            break;
+        }
     }
     Ok(())
 }

@@ -54,7 +54,7 @@ impl<'a, F: NorFlash> AsyncOneDevice<'a, F> {
             write_size: F::WRITE_SIZE as u32,
             erase_value,
         };
-        layout.check(|device| (device == 0).then_some(shape))?;
+        layout.check(&[shape])?;
         Ok(Self { flash, layout, shape })
     }
 

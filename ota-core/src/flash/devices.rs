@@ -2,7 +2,9 @@
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 
-use super::{FlashMap, FlashRead, Geometry, Layout, LayoutError, MAX_WRITE_SIZE, Region};
+use super::{
+    CheckedLayout, FlashMap, FlashRead, Geometry, Layout, LayoutError, MAX_WRITE_SIZE, Region,
+};
 
 /// All regions on one device.
 pub struct OneDevice<'a, F> {
@@ -27,8 +29,19 @@ impl<'a, F: NorFlash> OneDevice<'a, F> {
         layout: Layout<'a>,
         erase_value: u8,
     ) -> Result<Self, LayoutError> {
-        layout.check(|device| (device == 0).then(|| shape(&flash, erase_value)))?;
+        layout.check(&[shape(&flash, erase_value)])?;
         Ok(Self { flash, layout, erase_value })
+    }
+
+    /// With a layout that was checked before, best in a constant: links no check but that `flash` is
+    /// the device it was checked for.
+    ///
+    /// # Errors
+    /// [`LayoutError::OtherDevice`].
+    pub fn checked(flash: F, layout: &CheckedLayout<'a, 1>) -> Result<Self, LayoutError> {
+        let CheckedLayout { layout, devices: [expected] } = *layout;
+        same_shape(&flash, &expected)?;
+        Ok(Self { flash, layout, erase_value: expected.erase_value })
     }
 
     /// The layout given at the start.
@@ -41,6 +54,7 @@ impl<'a, F: NorFlash> OneDevice<'a, F> {
         self.flash
     }
 
+    #[inline(always)]
     fn address(&self, region: Region, offset: u32) -> Option<u32> {
         self.layout.extent(region)?.address.checked_add(offset)
     }
@@ -53,6 +67,7 @@ impl<F: NorFlash> FlashRead for OneDevice<'_, F> {
         slot_count(&self.layout)
     }
 
+    #[inline(always)]
     fn geometry(&self, region: Region) -> Option<Geometry> {
         let size = self.layout.extent(region)?.size;
         Some(Geometry { size, ..shape(&self.flash, self.erase_value) })
@@ -104,11 +119,24 @@ impl<'a, A: NorFlash, B: NorFlash> TwoDevices<'a, A, B> {
         erase_values: [u8; 2],
     ) -> Result<Self, LayoutError> {
         let [value_first, value_second] = erase_values;
-        layout.check(|device| match device {
-            0 => Some(shape(&first, value_first)),
-            1 => Some(shape(&second, value_second)),
-            _ => None,
-        })?;
+        layout.check(&[shape(&first, value_first), shape(&second, value_second)])?;
+        Ok(Self { first, second, layout, erase_values })
+    }
+
+    /// With a layout that was checked before, best in a constant: links no check but that `first`
+    /// and `second` are the devices it was checked for.
+    ///
+    /// # Errors
+    /// [`LayoutError::OtherDevice`].
+    pub fn checked(
+        first: A,
+        second: B,
+        layout: &CheckedLayout<'a, 2>,
+    ) -> Result<Self, LayoutError> {
+        let CheckedLayout { layout, devices: [for_first, for_second] } = *layout;
+        same_shape(&first, &for_first)?;
+        same_shape(&second, &for_second)?;
+        let erase_values = [for_first.erase_value, for_second.erase_value];
         Ok(Self { first, second, layout, erase_values })
     }
 
@@ -196,8 +224,9 @@ impl<E: NorFlashError> NorFlashError for MapError<E> {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a checked layout has at most 8")]
 pub(super) fn slot_count(layout: &Layout<'_>) -> u8 {
-    u8::try_from(layout.slots.len()).unwrap_or(u8::MAX)
+    layout.slots.len() as u8
 }
 
 fn shape<F: NorFlash>(flash: &F, erase_value: u8) -> Geometry {
@@ -211,6 +240,12 @@ fn shape<F: NorFlash>(flash: &F, erase_value: u8) -> Geometry {
         write_size: F::WRITE_SIZE as u32,
         erase_value,
     }
+}
+
+/// Whether `flash` has the units and the capacity that a layout was checked for.
+fn same_shape<F: NorFlash>(flash: &F, expected: &Geometry) -> Result<(), LayoutError> {
+    let found = shape(flash, expected.erase_value);
+    if found == *expected { Ok(()) } else { Err(LayoutError::OtherDevice { found }) }
 }
 
 fn erase<F: NorFlash>(flash: &mut F, address: u32) -> Result<(), F::Error> {

@@ -88,6 +88,11 @@ pub enum LayoutError {
         /// The other.
         second: Region,
     },
+    /// The layout was checked for a device of another shape.
+    OtherDevice {
+        /// The shape that the driver has.
+        found: Geometry,
+    },
 }
 
 impl core::fmt::Display for LayoutError {
@@ -107,6 +112,9 @@ impl core::fmt::Display for LayoutError {
                 write!(f, "{region:?}: ends behind its device of {capacity} bytes")
             }
             Self::Overlap { first, second } => write!(f, "{first:?} and {second:?} overlap"),
+            Self::OtherDevice { found } => {
+                write!(f, "the layout is for another device than {found:?}")
+            }
         }
     }
 }
@@ -115,6 +123,7 @@ impl core::error::Error for LayoutError {}
 
 impl Layout<'_> {
     /// The extent of `region`, if there is one.
+    #[inline(always)]
     pub fn extent(&self, region: Region) -> Option<Extent> {
         match region {
             Region::Record => Some(self.record),
@@ -133,32 +142,112 @@ impl Layout<'_> {
         core::iter::once((Region::Record, self.record)).chain(slots)
     }
 
-    /// Checks everything once: count, units, alignment, room, bounds, overlap. `device` gives the
-    /// shape of each device, its `size` being the capacity.
-    pub(super) fn check(&self, device: impl Fn(u8) -> Option<Geometry>) -> Result<(), LayoutError> {
-        if !(2..=MAX_SLOTS).contains(&self.slots.len()) {
-            return Err(LayoutError::SlotCount { found: self.slots.len() });
+    /// Checks everything once: count, units, alignment, room, bounds, overlap. `devices` are the
+    /// shapes of the devices, each `size` being the capacity. Constant, for [`CheckedLayout`].
+    pub(super) const fn check(&self, devices: &[Geometry]) -> Result<(), LayoutError> {
+        let slots = self.slots.len();
+        if slots < 2 || slots > MAX_SLOTS {
+            return Err(LayoutError::SlotCount { found: slots });
         }
-        for (index, (region, extent)) in self.regions().enumerate() {
-            let Some(shape) = device(extent.device) else {
-                return Err(LayoutError::OutOfDevice { region, capacity: 0 });
-            };
-            check_region(region, extent, shape)?;
-            for (other, taken) in self.regions().take(index) {
+        let mut index = 0;
+        while index < slots.wrapping_mul(2).wrapping_add(1) {
+            if let Some((region, extent)) = self.region_at(index) {
+                let Some((_, [shape, ..])) = devices.split_at_checked(extent.device as usize)
+                else {
+                    return Err(LayoutError::OutOfDevice { region, capacity: 0 });
+                };
+                if let Err(error) = check_region(region, extent, shape) {
+                    return Err(error);
+                }
+                if let Err(first) = self.check_apart(index, extent) {
+                    return Err(LayoutError::Overlap { first, second: region });
+                }
+            }
+            index = index.wrapping_add(1);
+        }
+        Ok(())
+    }
+
+    /// Whether `extent` shares no byte with the regions before the one at `end`. The error is the
+    /// one that it does share bytes with.
+    const fn check_apart(&self, end: usize, extent: Extent) -> Result<(), Region> {
+        let mut index = 0;
+        while index < end {
+            if let Some((region, taken)) = self.region_at(index) {
                 let apart = taken.device != extent.device
                     || taken.address.saturating_add(taken.size) <= extent.address
                     || extent.address.saturating_add(extent.size) <= taken.address;
                 if !apart {
-                    return Err(LayoutError::Overlap { first: other, second: region });
+                    return Err(region);
                 }
             }
+            index = index.wrapping_add(1);
         }
         Ok(())
     }
+
+    /// Every region has a number: 0 the record, then application and data of each slot in turn.
+    const fn region_at(&self, index: usize) -> Option<(Region, Extent)> {
+        let Some(place) = index.checked_sub(1) else {
+            return Some((Region::Record, self.record));
+        };
+        let number = place / 2;
+        let Some((_, [slot, ..])) = self.slots.split_at_checked(number) else { return None };
+        #[expect(clippy::cast_possible_truncation, reason = "there are at most 8 slots")]
+        let number = number as u8;
+        match slot.data {
+            _ if place.is_multiple_of(2) => Some((Region::App(number), slot.app)),
+            Some(data) => Some((Region::Data(number), data)),
+            None => None,
+        }
+    }
 }
 
-fn check_region(region: Region, extent: Extent, shape: Geometry) -> Result<(), LayoutError> {
-    let Geometry { size: capacity, sector_size, write_size, .. } = shape;
+/// A layout that was checked against the shapes of `N` devices.
+///
+/// Made in a constant, it costs a loader no code, and a wrong layout does not compile:
+///
+/// ```
+/// use ota_core::flash::{CheckedLayout, Extent, Geometry, Layout, SlotLayout};
+///
+/// const FLASH: Geometry =
+///     Geometry { size: 0x10_0000, sector_size: 0x1000, write_size: 4, erase_value: 0xFF };
+/// const LAYOUT: CheckedLayout<'static, 1> = match CheckedLayout::new(
+///     Layout {
+///         record: Extent::new(0xF_E000, 0x2000),
+///         slots: &[
+///             SlotLayout { app: Extent::new(0x0_8000, 0x7_B000), data: None },
+///             SlotLayout { app: Extent::new(0x8_3000, 0x7_B000), data: None },
+///         ],
+///     },
+///     [FLASH],
+/// ) {
+///     Ok(layout) => layout,
+///     Err(_) => panic!("the regions overlap or are not whole sectors"),
+/// };
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckedLayout<'a, const N: usize> {
+    pub(super) layout: Layout<'a>,
+    pub(super) devices: [Geometry; N],
+}
+
+impl<'a, const N: usize> CheckedLayout<'a, N> {
+    /// Checks `layout`; `devices` are the shapes of the devices that its extents name, each `size`
+    /// being the capacity.
+    ///
+    /// # Errors
+    /// [`LayoutError`]: what is wrong with it.
+    pub const fn new(layout: Layout<'a>, devices: [Geometry; N]) -> Result<Self, LayoutError> {
+        match layout.check(&devices) {
+            Ok(()) => Ok(Self { layout, devices }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+const fn check_region(region: Region, extent: Extent, shape: &Geometry) -> Result<(), LayoutError> {
+    let Geometry { size: capacity, sector_size, write_size, .. } = *shape;
     let unit_fits = write_size.is_power_of_two() && sector_size.is_multiple_of(write_size);
     if !unit_fits || write_size as usize > MAX_WRITE_SIZE || sector_size < 128 {
         return Err(LayoutError::WriteSize { region, found: write_size });
@@ -174,7 +263,8 @@ fn check_region(region: Region, extent: Extent, shape: Geometry) -> Result<(), L
         }
         Region::Data(_) => 1,
     };
-    if extent.size.checked_div(sector_size).unwrap_or(0) < sectors_needed {
+    // No sector size is 0: checked above.
+    if matches!(extent.size.checked_div(sector_size), Some(found) if found < sectors_needed) {
         return Err(LayoutError::TooSmall { region, sectors_needed });
     }
     match extent.address.checked_add(extent.size) {

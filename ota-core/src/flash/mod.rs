@@ -25,7 +25,7 @@ mod layout;
 #[cfg(feature = "async")]
 pub use asynchronous::{AsyncFlashMap, AsyncOneDevice};
 pub use devices::{EitherError, MapError, OneDevice, TwoDevices};
-pub use layout::{Extent, Layout, LayoutError, SlotLayout};
+pub use layout::{CheckedLayout, Extent, Layout, LayoutError, SlotLayout};
 
 /// The largest write unit supported, in bytes (STM32H7: 32).
 pub const MAX_WRITE_SIZE: usize = 32;
@@ -118,6 +118,20 @@ impl<M: FlashMap + ?Sized> FlashMap for &mut M {
     }
 }
 
+/// How often a read is tried before its bytes count as unreadable.
+const READ_TRIES: u8 = 3;
+
+/// Reads with retries, `bytes.len()` and `offset` being multiples of 4. False: unreadable.
+#[inline(always)]
+pub(crate) fn read<F: FlashRead>(
+    flash: &mut F,
+    region: Region,
+    offset: u32,
+    bytes: &mut [u8],
+) -> bool {
+    (0..READ_TRIES).any(|_| flash.read(region, offset, bytes).is_ok())
+}
+
 /// One change of flash: what a job asks its driver to do before its next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op<'a> {
@@ -153,6 +167,7 @@ impl Op<'_> {
 }
 
 /// A change of flash that a state machine wants; the bytes lie in a buffer that it names elsewhere.
+#[cfg(feature = "stage")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Want {
     Erase {
@@ -168,6 +183,7 @@ pub(crate) enum Want {
     },
 }
 
+#[cfg(feature = "stage")]
 impl Want {
     /// The operation, with its bytes out of `buffer`.
     pub(crate) fn op(self, buffer: &[u8]) -> Op<'_> {

@@ -1,43 +1,49 @@
 //! One cell: its place, its header, its body, its seal.
 
+use core::num::NonZeroU32;
+use core::ops::Range;
+
 use super::fields::{MAX_FIELDS, fields_len};
 use super::{FORMAT, Record};
-use crate::bytes::{len32, put, round_up, u8_at, u32_at};
+use crate::bytes::{head, len32, put, round_up, u8_at, u32_at};
+use crate::crc::{Crc32, RESIDUE, crc32};
 use crate::flash::{FlashRead, Geometry, MAX_WRITE_SIZE, Region};
 
 /// Bytes of a header that carry meaning; padded to whole write units.
-pub(super) const HEADER_LEN: usize = 8;
+const HEADER_LEN: usize = 8;
 /// What a seal begins with.
-pub(super) const SEAL: [u8; 4] = *b"SEAL";
+const SEAL: [u8; 4] = *b"SEAL";
 const MAGIC: u8 = b'O';
 /// What is added to the number of zero bits of the position in a header's second byte.
 const ZEROS: u8 = 0x40;
 const CRC_LEN: usize = 4;
 /// Room that every body keeps for fields of later formats.
 const SPARE: usize = 16;
-/// The most bytes of header and body together, padded.
-pub(super) const MAX_CELL: usize =
-    MAX_WRITE_SIZE + round_up(len32(MAX_FIELDS + CRC_LEN + SPARE), 32) as usize;
-/// The most bytes a body of a later format may have, before its CRC.
-const MAX_BODY: usize = MAX_FIELDS + SPARE;
+/// The most bytes of a body of any format, with its CRC, in whole words.
+const MAX_BODY: usize = round_up(len32(MAX_FIELDS + SPARE + CRC_LEN), 4) as usize;
+/// A header, a body or a seal of format 1, in whole write units.
+pub(super) type Part = [u8; MAX_PART];
+pub(super) const MAX_PART: usize =
+    round_up(len32(MAX_FIELDS + CRC_LEN), len32(MAX_WRITE_SIZE)) as usize;
 
 /// Cells a sector is divided into, at most: bounds the scan at boot.
 const MAX_CELLS: u32 = 64;
 /// Sectors that are used, at most: bounds the scan at boot.
 const MAX_SECTORS: u32 = 16;
 /// Positions from here on are taken as garbage: no device appends that often.
-const POSITION_LIMIT: u32 = 1 << 31;
-/// How often a read is tried before its bytes count as unreadable.
-const READ_TRIES: u8 = 3;
+pub(super) const POSITION_LIMIT: u32 = 1 << 31;
 
 /// How cells lie in the record region: derived from its geometry and the number of slots.
+///
+/// Arithmetic in here wraps, and never does: positions are below [`POSITION_LIMIT`] or at most a
+/// round of the region above it, and offsets lie within the region.
 #[derive(Clone, Copy)]
 pub(crate) struct CellShape {
     slots: u8,
     erase_value: u8,
     sector_size: u32,
-    pub(super) sectors: u32,
-    pub(super) cells: u32,
+    pub(super) sectors: NonZeroU32,
+    pub(super) cells: NonZeroU32,
     /// Write units are padded to at least 4 bytes, so that every read is aligned to 4.
     unit: u32,
     stride: u32,
@@ -56,23 +62,33 @@ pub(super) enum Header {
     Cell { position: u32 },
 }
 
-/// What a body holds.
-pub(super) enum Body {
-    /// Not a whole body: torn, damaged or unreadable.
-    Damaged,
-    /// A valid record, of a later format if so marked: then only what format 1 knows.
-    Valid { record: Record, format: u8 },
+/// What all headers say.
+#[derive(Clone, Copy)]
+pub(super) struct Scan {
+    /// One above the highest position that a header claims; 0: there is none.
+    pub(super) end: u32,
+    /// Which kinds of header there are, a bit each.
+    pub(super) kinds: u32,
+}
+
+impl Header {
+    /// [`Self::Blank`] among [`Scan::kinds`].
+    pub(super) const BLANK: u32 = 1;
+    /// [`Self::Unreadable`] among [`Scan::kinds`].
+    pub(super) const UNREADABLE: u32 = 2;
+    const OTHER: u32 = 4;
 }
 
 impl CellShape {
     /// `None` if the region has no room for a cell in each of two sectors.
     pub(crate) fn new(geometry: Geometry, slots: u8) -> Option<Self> {
         let unit = geometry.write_size.max(4);
-        let body = round_up(len32(fields_len(slots)).saturating_add(len32(CRC_LEN + SPARE)), unit);
-        let stride = round_up(len32(HEADER_LEN), unit).checked_add(body)?.checked_add(unit)?;
+        let body = round_up(len32(fields_len(slots)).wrapping_add(len32(CRC_LEN + SPARE)), unit);
+        let stride = unit.max(len32(HEADER_LEN)).wrapping_add(body).wrapping_add(unit);
         let cells = geometry.sector_size.checked_div(stride)?.min(MAX_CELLS);
         let sectors = geometry.size.checked_div(geometry.sector_size)?.min(MAX_SECTORS);
-        (cells > 0 && sectors > 1).then_some(Self {
+        let (cells, sectors) = (NonZeroU32::new(cells)?, NonZeroU32::new(sectors)?);
+        (sectors.get() > 1).then_some(Self {
             slots,
             erase_value: geometry.erase_value,
             sector_size: geometry.sector_size,
@@ -83,70 +99,89 @@ impl CellShape {
         })
     }
 
+    /// Of the record region of `flash`.
+    pub(crate) fn of<F: FlashRead>(flash: &F) -> Option<Self> {
+        Self::new(flash.geometry(Region::Record)?, flash.slots())
+    }
+
+    /// The positions of the first round: one for each place of a cell.
+    pub(super) fn places(&self) -> Range<u32> {
+        0..self.first_of(self.sectors.get())
+    }
+
     /// Generation of a position: how many sectors were begun before its own.
     pub(super) fn generation(&self, position: u32) -> u32 {
-        position.checked_div(self.cells).unwrap_or(0)
+        position / self.cells
     }
 
     pub(super) fn first_of(&self, generation: u32) -> u32 {
-        generation.saturating_mul(self.cells)
+        generation.wrapping_mul(self.cells.get())
     }
 
-    /// Start of the sector in which `position` lies.
-    pub(super) fn sector_offset(&self, position: u32) -> u32 {
-        let sector = self.generation(position).checked_rem(self.sectors).unwrap_or(0);
-        sector.saturating_mul(self.sector_size)
+    /// The first position that cannot follow the record in force at `position`: an append never
+    /// enters the sector of the record in force again.
+    pub(super) fn end_of_reach(&self, position: u32) -> u32 {
+        self.first_of(self.generation(position).wrapping_add(self.sectors.get()))
     }
 
     /// Start of the cell of `position`.
+    #[inline(never)]
     pub(super) fn cell_offset(&self, position: u32) -> u32 {
-        let index = position.checked_rem(self.cells).unwrap_or(0);
-        self.sector_offset(position).saturating_add(index.saturating_mul(self.stride))
+        let generation = self.generation(position);
+        let index = position.wrapping_sub(self.first_of(generation));
+        let sector = generation % self.sectors;
+        sector.wrapping_mul(self.sector_size).wrapping_add(index.wrapping_mul(self.stride))
     }
 
-    pub(super) fn in_range(&self, position: u32) -> bool {
-        position < POSITION_LIMIT
+    /// Where the body begins in a cell: a header has write units of its own.
+    pub(super) fn body_start(&self) -> u32 {
+        self.unit.max(len32(HEADER_LEN))
     }
 
-    pub(super) fn header_size(&self) -> u32 {
-        round_up(len32(HEADER_LEN), self.unit)
+    /// Where the seal begins in a cell: it has the last write unit.
+    pub(super) fn seal_start(&self) -> u32 {
+        self.stride.wrapping_sub(self.unit)
     }
 
-    pub(super) fn seal_offset(&self, position: u32) -> u32 {
-        let end = self.cell_offset(position).saturating_add(self.stride);
-        end.saturating_sub(self.unit)
+    /// `len` in whole write units.
+    pub(super) fn padded(&self, len: usize) -> u32 {
+        round_up(len32(len), self.unit)
     }
 
-    /// Header and body of `record` at `position`, padded with erased bytes to whole write units.
-    /// Returns the length of both together.
-    pub(super) fn encode(&self, record: &Record, position: u32, cell: &mut [u8; MAX_CELL]) -> u32 {
-        cell.fill(self.erase_value);
+    /// Puts the header of a cell of `record` into `part` and returns its length, without padding.
+    pub(super) fn put_header(&self, record: &Record, position: u32, part: &mut Part) -> usize {
+        let length = len32(record.as_bytes().len()).wrapping_add(len32(CRC_LEN));
+        let [length, ..] = length.to_le_bytes();
+        part.fill(self.erase_value);
+        put(part, 0, &[MAGIC, zeros(position), FORMAT, length]);
+        put(part, 4, &position.to_le_bytes());
+        HEADER_LEN
+    }
+
+    /// Puts the body of a cell of `record` into `part`, which holds its header, and returns its
+    /// length, without padding.
+    pub(super) fn put_body(&self, record: &Record, part: &mut Part) -> usize {
         let fields = record.as_bytes();
-        let length = u8::try_from(fields.len().saturating_add(CRC_LEN)).unwrap_or(u8::MAX);
-        let mut header = [0; HEADER_LEN];
-        put(&mut header, 0, &[MAGIC, zeros(position), FORMAT, length]);
-        put(&mut header, 4, &position.to_le_bytes());
-        let mut crc = crate::crc::Crc32::new();
-        crc.update(&header);
+        let mut crc = Crc32::new();
+        crc.update(head(part, HEADER_LEN));
         crc.update(fields);
-        let body = self.header_size() as usize;
-        put(cell, 0, &header);
-        put(cell, body, fields);
-        put(cell, body.saturating_add(fields.len()), &crc.value().to_le_bytes());
-        self.header_size().saturating_add(round_up(u32::from(length), self.unit))
+        part.fill(self.erase_value);
+        put(part, 0, fields);
+        put(part, fields.len(), &crc.value().to_le_bytes());
+        fields.len().wrapping_add(CRC_LEN)
     }
 
-    /// The seal, as long as a write unit.
-    pub(super) fn seal(&self) -> ([u8; MAX_WRITE_SIZE], u32) {
-        let mut seal = [self.erase_value; MAX_WRITE_SIZE];
-        put(&mut seal, 0, &SEAL);
-        (seal, self.unit)
+    /// Puts the seal into `part` and returns its length, without padding.
+    pub(super) fn put_seal(&self, part: &mut Part) -> usize {
+        part.fill(self.erase_value);
+        put(part, 0, &SEAL);
+        SEAL.len()
     }
 
-    /// Reads the header of the cell at `offset` in `sector`, cell `index`.
-    pub(super) fn header<F: FlashRead>(&self, flash: &mut F, sector: u32, index: u32) -> Header {
-        let start = sector.saturating_mul(self.sector_size);
-        let offset = start.saturating_add(index.saturating_mul(self.stride));
+    /// Reads the header of the cell at the place of `position`.
+    #[inline(never)]
+    pub(super) fn header<F: FlashRead>(&self, flash: &mut F, position: u32) -> Header {
+        let offset = self.cell_offset(position);
         let mut header = [0; HEADER_LEN];
         if !read(flash, offset, &mut header) {
             return Header::Unreadable;
@@ -156,67 +191,88 @@ impl CellShape {
         }
         let position = u32_at(&header, 4);
         let belongs = header.starts_with(&[MAGIC, zeros(position)])
-            && self.in_range(position)
+            && position < POSITION_LIMIT
             && self.cell_offset(position) == offset;
         if belongs { Header::Cell { position } } else { Header::Garbage }
     }
 
-    /// Reads the header of every cell, in the order of flash.
-    pub(super) fn for_each_header<F: FlashRead>(
-        &self,
-        flash: &mut F,
-        mut visit: impl FnMut(&mut F, Header),
-    ) {
-        for sector in 0..self.sectors {
-            for index in 0..self.cells {
-                let header = self.header(flash, sector, index);
-                visit(flash, header);
-            }
+    /// Reads every header. Claims of positions from `limit` on do not count.
+    #[inline(never)]
+    pub(super) fn scan<F: FlashRead>(&self, flash: &mut F, limit: u32) -> Scan {
+        let mut scan = Scan { end: 0, kinds: 0 };
+        for place in self.places() {
+            scan.kinds |= match self.header(flash, place) {
+                Header::Blank => Header::BLANK,
+                Header::Unreadable => Header::UNREADABLE,
+                Header::Cell { position } if position < limit => {
+                    scan.end = scan.end.max(position.wrapping_add(1));
+                    Header::OTHER
+                }
+                Header::Cell { .. } | Header::Garbage => Header::OTHER,
+            };
         }
+        scan
     }
 
-    /// Reads the body of the cell at `position`.
-    pub(super) fn body<F: FlashRead>(&self, flash: &mut F, position: u32) -> Body {
-        let mut cell = [0; HEADER_LEN + round_up(len32(MAX_BODY + CRC_LEN), 4) as usize];
+    /// Reads the body of the cell at `position`: the record and its format, unless it is torn,
+    /// damaged or unreadable. Of a later format only what this one knows; no record, if that makes no
+    /// sense to it.
+    pub(super) fn body<F: FlashRead>(
+        &self,
+        flash: &mut F,
+        position: u32,
+    ) -> Option<(Option<Record>, u8)> {
+        let mut cell = [0; HEADER_LEN + MAX_BODY];
         let offset = self.cell_offset(position);
         let (header, body) = cell.split_at_mut(HEADER_LEN);
-        let mut damaged = !read(flash, offset, header);
-        let length = usize::from(u8_at(header, 3));
-        let format = u8_at(header, 2);
-        let fields_len = length.saturating_sub(CRC_LEN);
-        let padded = round_up(len32(length), 4) as usize;
-        let Some(body) = body.get_mut(..padded) else { return Body::Damaged };
-        damaged |= !read(flash, offset.saturating_add(self.header_size()), body);
-        let stored = u32_at(body, fields_len);
-        let mut crc = crate::crc::Crc32::new();
-        crc.update(header);
-        crc.update(crate::bytes::head(body, fields_len));
-        if damaged || format < FORMAT || crc.value() != stored {
-            return Body::Damaged;
+        if !read(flash, offset, header) {
+            return None;
         }
-        match Record::parse(crate::bytes::head(body, fields_len), self.slots) {
-            Ok(record) => Body::Valid { record, format },
-            Err(super::Invalid) => Body::Damaged,
+        let (format, length) = (u8_at(header, 2), u8_at(header, 3));
+        let body = body.get_mut(..round_up(u32::from(length), 4) as usize)?;
+        if !read(flash, offset.wrapping_add(self.body_start()), body) {
+            return None;
+        }
+        // The CRC, of header and fields, ends the body. No byte is used before it was found right.
+        let whole = head(&cell, HEADER_LEN.wrapping_add(usize::from(length)));
+        // The scan has read the header before, and a weak bit may have changed since.
+        let same = u32_at(whole, 4) == position;
+        if crc32(whole) != RESIDUE || format < FORMAT || !same {
+            return None;
+        }
+        let fields = whole.get(HEADER_LEN..whole.len().wrapping_sub(CRC_LEN))?;
+        match Record::parse(fields, self.slots) {
+            Ok(record) => Some((Some(record), format)),
+            // Whole, and not ours to skip.
+            Err(_) if format > FORMAT => Some((None, format)),
+            Err(_) => None,
         }
     }
 
     /// Whether the cell at `position` is sealed.
     pub(super) fn sealed<F: FlashRead>(&self, flash: &mut F, position: u32) -> bool {
         let mut seal = [0; SEAL.len()];
-        read(flash, self.seal_offset(position), &mut seal) && seal == SEAL
+        let offset = self.cell_offset(position).wrapping_add(self.seal_start());
+        read(flash, offset, &mut seal) && seal == SEAL
     }
 }
 
 /// The check of a position: its zero bits, counted (a Berger code). A torn program only takes bits one
 /// way and a torn erase only the other, so neither can turn a header into that of another position:
 /// the count in the header and the zeros would have to move in opposite directions.
+#[inline(never)]
 fn zeros(position: u32) -> u8 {
-    #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
-    let zeros = position.count_zeros() as u8;
+    // Counted one by one: `count_zeros` is long on processors that have no instruction for it.
+    let (mut zeros, mut ones) = (32u8, position);
+    while ones != 0 {
+        ones &= ones.wrapping_sub(1);
+        zeros = zeros.wrapping_sub(1);
+    }
     ZEROS | zeros
 }
 
 /// Reads record bytes, with retries. False: unreadable.
+#[inline(never)]
 pub(super) fn read<F: FlashRead>(flash: &mut F, offset: u32, bytes: &mut [u8]) -> bool {
-    (0..READ_TRIES).any(|_| flash.read(Region::Record, offset, bytes).is_ok())
+    crate::flash::read(flash, Region::Record, offset, bytes)
 }

@@ -41,6 +41,9 @@ const NOTE: usize = 34;
 const SLOTS: usize = 50;
 const SLOT_LEN: usize = 5;
 
+/// In the state byte of a slot: an interrupted job has entered it.
+const ENTERED: u8 = 0x80;
+
 const COMMITTED: u8 = 1;
 const NEW_IMAGE: u8 = 2;
 
@@ -147,6 +150,9 @@ pub struct Record {
 }
 
 impl Record {
+    /// Says nothing: where there is no record that could be understood.
+    pub(crate) const EMPTY: Self = Self { bytes: [0; MAX_FIELDS] };
+
     /// The state of a fresh device of `slots` slots that runs slot `active`, committed.
     pub fn new(slots: u8, active: u8, trials_max: u8, reason: Reason) -> Self {
         let mut record = Self { bytes: [0; MAX_FIELDS] };
@@ -167,18 +173,22 @@ impl Record {
     /// # Errors
     /// [`Invalid`] if a value is out of range.
     pub fn parse(fields: &[u8], slots: u8) -> Result<Self, Invalid> {
+        let known = fields.get(..fields_len(slots)).ok_or(Invalid)?;
         let mut record = Self { bytes: [0; MAX_FIELDS] };
-        put(&mut record.bytes, 0, crate::bytes::head(fields, fields_len(slots)));
+        put(&mut record.bytes, 0, known);
+        if record.is_valid(slots) { Ok(record) } else { Err(Invalid) }
+    }
+
+    fn is_valid(&self, slots: u8) -> bool {
         let slot_ok = |slot: u8| slot < slots;
-        let valid = fields.len() >= fields_len(slots)
-            && record.get(SLOT_COUNT) == slots
-            && slot_ok(record.active())
-            && slot_ok(record.revert())
-            && (slot_ok(record.booted()) || record.booted() == NO_SLOT)
-            && (slot_ok(record.get(STAGE_SLOT)) || record.get(STAGE_SLOT) == NO_SLOT)
-            && Reason::from_byte(record.get(REASON)).is_some()
-            && (0..slots).all(|slot| SlotState::from_byte(record.get(slot_at(slot))).is_some());
-        if valid { Ok(record) } else { Err(Invalid) }
+        self.get(SLOT_COUNT) == slots
+            && slot_ok(self.active())
+            && slot_ok(self.revert())
+            && (slot_ok(self.booted()) || self.booted() == NO_SLOT)
+            && (slot_ok(self.get(STAGE_SLOT)) || self.get(STAGE_SLOT) == NO_SLOT)
+            && Reason::from_byte(self.get(REASON)).is_some()
+            && (0..slots)
+                .all(|slot| SlotState::from_byte(self.get(slot_at(slot)) & !ENTERED).is_some())
     }
 
     /// The bytes of the fields: 50 and 5 for each slot.
@@ -273,12 +283,19 @@ impl Record {
         if slot >= self.slot_count() {
             return SlotState::Empty;
         }
-        SlotState::from_byte(self.get(slot_at(slot))).unwrap_or(SlotState::Empty)
+        SlotState::from_byte(self.get(slot_at(slot)) & !ENTERED).unwrap_or(SlotState::Empty)
     }
 
     /// Whether `slot` holds an image that may be booted.
     pub fn bootable(&self, slot: u8) -> bool {
         self.slot_state(slot) == SlotState::Bootable
+    }
+
+    /// Whether an interrupted job has entered `slot`: somewhere in it there may be what reads blank
+    /// now and not tomorrow, also behind the end of a whole image. It stays so.
+    #[cfg(feature = "stage")]
+    pub fn entered(&self, slot: u8) -> bool {
+        self.slot_state(slot) == SlotState::Staging || self.get(slot_at(slot)) & ENTERED != 0
     }
 
     /// CRC-32 of the descriptor of a bootable slot.
@@ -321,6 +338,12 @@ impl Record {
             let at = slot_at(slot);
             self.set(at, state as u8);
             put(&mut self.bytes, at.saturating_add(1), &descriptor_crc.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn set_entered(&mut self, slot: u8) {
+        if slot < self.slot_count() {
+            self.set(slot_at(slot), self.get(slot_at(slot)) | ENTERED);
         }
     }
 

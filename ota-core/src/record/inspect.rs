@@ -2,7 +2,7 @@
 //!
 //! Nothing here decides anything. What is in force is [`super::Log`]'s to say.
 
-use super::cell::{Body, CellShape, Header};
+use super::cell::{CellShape, Header};
 use super::{Record, RecordTooSmall};
 use crate::flash::{FlashRead, Region};
 
@@ -65,28 +65,27 @@ pub fn inspect<F: FlashRead>(
 ) -> Result<Shape, RecordTooSmall> {
     let geometry = flash.geometry(Region::Record).ok_or(RecordTooSmall)?;
     let shape = CellShape::new(geometry, flash.slots()).ok_or(RecordTooSmall)?;
-    for sector in 0..shape.sectors {
-        for index in 0..shape.cells {
-            let content = content(flash, &shape, sector, index);
-            // The position of a cell of the first round: its place is what counts.
-            let place = sector.saturating_mul(shape.cells).saturating_add(index);
-            visit(Cell { sector, index, offset: shape.cell_offset(place), content });
-        }
+    for place in shape.places() {
+        let sector = shape.generation(place);
+        let index = place.wrapping_sub(shape.first_of(sector));
+        let content = content(flash, &shape, place);
+        visit(Cell { sector, index, offset: shape.cell_offset(place), content });
     }
-    Ok(Shape { sectors: shape.sectors, cells: shape.cells })
+    Ok(Shape { sectors: shape.sectors.get(), cells: shape.cells.get() })
 }
 
-fn content<F: FlashRead>(flash: &mut F, shape: &CellShape, sector: u32, index: u32) -> Content {
-    let position = match shape.header(flash, sector, index) {
+fn content<F: FlashRead>(flash: &mut F, shape: &CellShape, place: u32) -> Content {
+    let position = match shape.header(flash, place) {
         Header::Blank => return Content::Blank,
         Header::Garbage => return Content::Garbage,
         Header::Unreadable => return Content::Unreadable,
         Header::Cell { position } => position,
     };
     match shape.body(flash, position) {
-        Body::Damaged => Content::Damaged { position },
-        Body::Valid { record, format } => {
+        None => Content::Damaged { position },
+        Some((record, format)) => {
             let sealed = shape.sealed(flash, position);
+            let record = record.unwrap_or(super::Record::EMPTY);
             Content::Whole { position, format, sealed, record }
         }
     }

@@ -1,8 +1,9 @@
 //! Reading the log, and appending to it.
 
-use super::cell::{self, Body, CellShape, Header, MAX_CELL};
+use super::cell::{self, CellShape, Header, MAX_PART, POSITION_LIMIT};
 use super::{FORMAT, Record};
-use crate::flash::{FlashRead, MAX_WRITE_SIZE, Op, Region, Want};
+use crate::bytes::head;
+use crate::flash::{FlashMap, FlashRead, Region};
 
 /// The record region has no room for one cell in each of two sectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +30,11 @@ pub struct Newest {
     pub record: Record,
     /// Its position in the log.
     pub position: u32,
-    /// The format of its cell, if that is later than this code knows: then nothing may be appended,
-    /// and `record` is what format 1 says.
-    pub newer_format: Option<u8>,
+    /// The format of its cell. If it is above [`FORMAT`], nothing may be appended, and `record` is
+    /// what format 1 says.
+    pub format: u8,
+    /// Whether format 1 can make sense of it: if not, `record` means nothing.
+    pub understood: bool,
     /// Whether its seal reads whole.
     pub sealed: bool,
     /// Whether the cell right before it holds the same fields, sealed: then the loss of either
@@ -45,8 +48,8 @@ pub struct Log {
     pub(super) shape: CellShape,
     /// The record in force, if there is one.
     pub newest: Option<Newest>,
-    /// The highest position above the record in force that a readable header claims.
-    claimed: Option<u32>,
+    /// One above the highest position that is in force or that a header claims; 0: there is none.
+    next: u32,
     /// Whether every cell reads as never used.
     pub all_blank: bool,
     /// Whether no cell at all could be read: then nothing may be appended.
@@ -54,274 +57,286 @@ pub struct Log {
 }
 
 impl Log {
-    /// Reads the log: every header, and each body that could be the newest.
+    /// Reads the log: every header, the newest body and the one before it.
     ///
     /// # Errors
     /// [`RecordTooSmall`]: the region cannot hold a log. What cannot be read is skipped.
     pub fn open<F: FlashRead>(flash: &mut F) -> Result<Self, RecordTooSmall> {
-        let geometry = flash.geometry(Region::Record).ok_or(RecordTooSmall)?;
-        let shape = CellShape::new(geometry, flash.slots()).ok_or(RecordTooSmall)?;
-        let mut log =
-            Self { shape, newest: None, claimed: None, all_blank: true, unreadable: true };
-        shape.for_each_header(flash, |flash, header| {
-            log.unreadable &= header == Header::Unreadable;
-            log.all_blank &= header == Header::Blank;
-            if let Header::Cell { position } = header {
-                log.consider(flash, position);
+        let mut log = Self::unread(CellShape::of(flash).ok_or(RecordTooSmall)?);
+        log.read(flash);
+        Ok(log)
+    }
+
+    /// A log that nothing is known of yet.
+    pub(crate) fn unread(shape: CellShape) -> Self {
+        Self { shape, newest: None, next: 0, all_blank: false, unreadable: false }
+    }
+
+    /// Reads the log: see [`Self::open`]. In place, as a log is large to be moved.
+    pub(crate) fn read<F: FlashRead>(&mut self, flash: &mut F) {
+        let shape = &self.shape;
+        let mut scan = shape.scan(flash, POSITION_LIMIT);
+        self.all_blank = scan.kinds == Header::BLANK;
+        self.unreadable = scan.kinds == Header::UNREADABLE;
+        // From the highest claim down to the first that holds: most often the very first.
+        while let Some(position) = scan.end.checked_sub(1) {
+            read_cell(shape, flash, position, &mut self.newest);
+            if self.newest.is_some() {
+                break;
             }
-        });
-        // A second pass, because it depends on the record in force what a claim means.
-        let mut before = None;
-        shape.for_each_header(flash, |_, header| {
-            let Header::Cell { position } = header else { return };
-            if log.plausible(position) {
-                log.claimed = log.claimed.max(Some(position));
-            }
-            if log.newest.is_some_and(|newest| position < newest.position) {
-                before = before.max(Some(position));
-            }
-        });
-        if let (Some(newest), Some(before)) = (&mut log.newest, before) {
+            scan = shape.scan(flash, position);
+        }
+        // Further passes, because it depends on the record in force what a claim means.
+        let mut limit = POSITION_LIMIT;
+        if let Some(newest) = &mut self.newest {
             // The cell right before it, even if it is torn: a backup behind a torn one would not
             // outrank it.
-            newest.backed_up = shape.sealed(flash, before)
-                && matches!(shape.body(flash, before),
-                    Body::Valid { record, .. } if record == newest.record);
+            let mut before = None;
+            if let Some(position) = shape.scan(flash, newest.position).end.checked_sub(1) {
+                read_cell(shape, flash, position, &mut before);
+            }
+            newest.backed_up =
+                before.is_some_and(|before| before.sealed && before.record == newest.record);
+            self.next = newest.position.wrapping_add(1);
+            // A torn header may claim anything, an append comes only so far.
+            limit = shape.end_of_reach(newest.position);
         }
-        Ok(log)
+        self.next = self.next.max(shape.scan(flash, limit).end);
     }
 
     /// Whether the record in force would survive the loss of what was under way: sealed, and no
     /// header claims a position above it. Otherwise a copy must be appended before anything is done.
     pub fn healthy(&self) -> bool {
-        self.newest.as_ref().is_some_and(|newest| newest.sealed && self.claimed.is_none())
+        self.newest.as_ref().is_some_and(|newest| newest.sealed && !self.claimed(newest))
     }
 
     /// Whether nothing may be appended: no cell can be read, or the newest is of a later format.
     pub fn read_only(&self) -> bool {
-        self.unreadable || self.newest.is_some_and(|newest| newest.newer_format.is_some())
+        self.unreadable || self.newest.as_ref().is_some_and(|newest| newest.format > FORMAT)
     }
 
-    /// Begins to append `record`.
-    pub(crate) fn append(&self, record: &Record) -> Append {
-        let (target, floor) = self.target();
-        Append {
-            shape: self.shape,
-            record: *record,
-            target,
-            limit: floor.saturating_add(self.shape.sectors),
-            phase: Phase::Place,
-            cell: [0; MAX_CELL],
-            length: 0,
-        }
+    /// Whether `record` is in force, healthy.
+    pub(crate) fn holds(&self, record: &Record) -> bool {
+        self.healthy() && self.newest.as_ref().is_some_and(|newest| newest.record == *record)
     }
 
-    /// Takes note of a finished append.
-    pub(crate) fn appended(&mut self, append: &Append) {
-        let (record, position) = (append.record, append.target.position);
-        // Right before it, and nothing torn between: see `open`.
-        let backed_up = self.claimed.is_none()
-            && self.newest.is_some_and(|newest| {
-                newest.sealed
-                    && newest.record == record
-                    && newest.position.saturating_add(1) == position
-            });
-        self.newest =
-            Some(Newest { record, position, newer_format: None, sealed: true, backed_up });
-        self.claimed = None;
-        self.all_blank = false;
-    }
-
-    /// Looks at the cell at `position`, if it can be the newest.
-    fn consider<F: FlashRead>(&mut self, flash: &mut F, position: u32) {
-        if self.newest.is_some_and(|newest| position <= newest.position) {
-            return;
-        }
-        let Body::Valid { record, format } = self.shape.body(flash, position) else { return };
-        let sealed = self.shape.sealed(flash, position);
-        let newer_format = (format > FORMAT).then_some(format);
-        self.newest = Some(Newest { record, position, newer_format, sealed, backed_up: false });
-    }
-
-    /// Whether a header with this position can be that of an append that came after the record in
-    /// force: above it, and less than one round of sectors beyond, because an append never enters the
-    /// sector of the record in force again. A torn header may claim anything.
-    fn plausible(&self, position: u32) -> bool {
-        self.newest.as_ref().is_none_or(|newest| {
-            let end = self.shape.generation(newest.position).saturating_add(self.shape.sectors);
-            position > newest.position && self.shape.generation(position) < end
-        })
-    }
-
-    /// Where the next cell goes, and the generation of the record in force.
+    /// Appends `record` at once.
     ///
-    /// Behind everything that claims a place, also in a sector that an interrupted append has begun:
-    /// its erase was complete before the first header was programmed, and to erase it again could
-    /// make a claim vanish and come back.
-    fn target(&self) -> (Target, u32) {
-        let shape = &self.shape;
-        let Some(newest) = &self.newest else {
-            // Nothing in force. Outrank whatever might still turn out to be readable.
-            let generation =
-                self.claimed.map_or(0, |claimed| shape.generation(claimed).saturating_add(1));
-            return (Target::start_of(shape, generation), generation);
-        };
-        let current = shape.generation(newest.position);
-        let last = self.claimed.unwrap_or(newest.position);
-        let next = Target { position: last, erase: false }.next(shape);
-        if shape.generation(next.position) >= current.saturating_add(shape.sectors) {
-            // Interrupted appends have used every cell but those of the record in force.
-            return (Target::start_of(shape, shape.generation(last)), current);
+    /// # Errors
+    /// [`AppendFailed`]: what is in force now is to be read again.
+    #[inline(never)]
+    pub(crate) fn write<F: FlashMap>(
+        &mut self,
+        flash: &mut F,
+        record: &Record,
+    ) -> Result<(), AppendFailed> {
+        let mut append = self.append();
+        let mut ok = true;
+        loop {
+            ok = match self.step(&mut append, record, flash, ok)? {
+                Next::Erase(offset) => flash.erase_sector(Region::Record, offset).is_ok(),
+                Next::Program(offset) => {
+                    flash.program(Region::Record, offset, append.bytes()).is_ok()
+                }
+                Next::Again => true,
+                Next::Done => return Ok(()),
+            };
         }
-        (next, current)
-    }
-}
-
-/// A place for a cell.
-#[derive(Clone, Copy)]
-struct Target {
-    position: u32,
-    /// The sector is to be erased first.
-    erase: bool,
-}
-
-impl Target {
-    fn start_of(shape: &CellShape, generation: u32) -> Self {
-        Self { position: shape.first_of(generation), erase: true }
     }
 
-    fn next(self, shape: &CellShape) -> Self {
-        let position = self.position.saturating_add(1);
-        let erase = shape.generation(position) != shape.generation(self.position);
-        Self { position, erase }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Phase {
-    Place,
-    Erased,
-    Header,
-    Body,
-    Verify,
-    Sealed,
-}
-
-/// An append under way.
-pub(crate) struct Append {
-    shape: CellShape,
-    record: Record,
-    target: Target,
-    /// First generation that is out of reach: its sector holds the record in force.
-    limit: u32,
-    phase: Phase,
-    cell: [u8; MAX_CELL],
-    length: u32,
-}
-
-impl Append {
-    /// The record that is appended.
-    #[cfg(feature = "stage")]
-    pub(crate) fn record(&self) -> &Record {
-        &self.record
+    /// Begins to append a record.
+    pub(crate) fn append(&self) -> Append {
+        let (position, end) = self.target();
+        let part = [0; MAX_PART];
+        Append { position, end, phase: Phase::Start, offset: 0, len: 0, part }
     }
 
-    /// `want` as an operation, with the bytes that this append programs.
-    pub(crate) fn op(&self, want: Want) -> Op<'_> {
-        want.op(&self.cell)
-    }
-
-    /// The next change of flash, `None`: the record is in force, sealed. `ok`: the change before
-    /// succeeded. A cell that cannot be written is left behind for the next, a sector that cannot be
-    /// erased for the next.
+    /// The next step of an append of `record`: see [`Append::step`].
     ///
     /// # Errors
     /// [`AppendFailed`] when no place is left.
     pub(crate) fn step<F: FlashRead>(
         &mut self,
+        append: &mut Append,
+        record: &Record,
         flash: &mut F,
         ok: bool,
-    ) -> Result<Option<Want>, AppendFailed> {
-        loop {
-            let position = self.target.position;
-            let offset = self.shape.cell_offset(position);
-            match self.phase {
-                Phase::Place => {
-                    let generation = self.shape.generation(position);
-                    if generation >= self.limit || !self.shape.in_range(position) {
-                        return Err(AppendFailed);
-                    }
-                    if self.target.erase {
-                        self.phase = Phase::Erased;
-                        let offset = self.shape.sector_offset(position);
-                        return Ok(Some(Want::Erase { region: Region::Record, offset }));
-                    }
-                    if self.blank(flash) { self.phase = Phase::Header } else { self.skip_cell() }
-                }
-                Phase::Erased if ok => self.phase = Phase::Header,
-                Phase::Erased => self.skip_sector(),
-                Phase::Header => {
-                    self.length = self.shape.encode(&self.record, position, &mut self.cell);
-                    self.phase = Phase::Body;
-                    return Ok(program(offset, 0, self.shape.header_size()));
-                }
-                Phase::Body if ok => {
-                    self.phase = Phase::Verify;
-                    let header = self.shape.header_size();
-                    let body = self.length.saturating_sub(header);
-                    return Ok(program(offset.saturating_add(header), header, body));
-                }
-                Phase::Verify if ok && self.reads_back(flash) => {
-                    self.phase = Phase::Sealed;
-                    let (seal, size) = self.shape.seal();
-                    // The cell has been read back; its buffer now carries the seal.
-                    crate::bytes::put(&mut self.cell, 0, &seal);
-                    let offset = self.shape.seal_offset(position);
-                    return Ok(program(offset, 0, size));
-                }
-                Phase::Sealed if ok && self.shape.sealed(flash, position) => return Ok(None),
-                Phase::Body | Phase::Verify | Phase::Sealed => self.skip_cell(),
-            }
+    ) -> Result<Next, AppendFailed> {
+        let next = append.step(&self.shape, record, flash, ok)?;
+        if next == Next::Done {
+            self.appended(append, record);
         }
+        Ok(next)
     }
 
-    fn skip_cell(&mut self) {
-        self.target = self.target.next(&self.shape);
-        self.phase = Phase::Place;
+    /// Takes note of a finished append.
+    fn appended(&mut self, append: &Append, record: &Record) {
+        let position = append.position;
+        // Right before it, and nothing torn between: see `read`.
+        let backed_up = self.next == position && self.holds(record);
+        self.next = position.wrapping_add(1);
+        self.all_blank = false;
+        let record = *record;
+        self.newest = Some(Newest {
+            record,
+            position,
+            format: FORMAT,
+            understood: true,
+            sealed: true,
+            backed_up,
+        });
     }
 
-    fn skip_sector(&mut self) {
-        let generation = self.shape.generation(self.target.position).saturating_add(1);
-        self.target = Target::start_of(&self.shape, generation);
-        self.phase = Phase::Place;
+    /// Whether a header claims a position above the record in force.
+    fn claimed(&self, newest: &Newest) -> bool {
+        self.next != newest.position.wrapping_add(1)
     }
 
-    fn written(&self) -> &[u8] {
-        crate::bytes::head(&self.cell, self.length as usize)
-    }
-
-    fn blank<F: FlashRead>(&self, flash: &mut F) -> bool {
-        let position = self.target.position;
-        let sector = self.shape.generation(position).checked_rem(self.shape.sectors).unwrap_or(0);
-        let index = position.checked_rem(self.shape.cells).unwrap_or(0);
-        self.shape.header(flash, sector, index) == Header::Blank
-    }
-
-    /// Compares header and body in flash with what was programmed.
-    fn reads_back<F: FlashRead>(&self, flash: &mut F) -> bool {
-        let mut offset = self.shape.cell_offset(self.target.position);
-        self.written().chunks(MAX_WRITE_SIZE).all(|expected| {
-            let mut buffer = [0; MAX_WRITE_SIZE];
-            let found = buffer.split_at_mut(expected.len()).0;
-            let same = cell::read(flash, offset, found) && found == expected;
-            offset = offset.saturating_add(crate::bytes::len32(MAX_WRITE_SIZE));
-            same
-        })
+    /// Where the next cell goes, and the first position that is out of reach: its sector holds the
+    /// record in force.
+    ///
+    /// Behind everything that claims a place, also in a sector that an interrupted append has begun:
+    /// its erase was complete before the first header was programmed, and to erase it again could
+    /// make a claim vanish and come back.
+    fn target(&self) -> (u32, u32) {
+        let shape = &self.shape;
+        let (start, next) = match &self.newest {
+            Some(newest) => (newest.position, self.next),
+            // Nothing in force. Outrank whatever might still turn out to be readable.
+            None => {
+                let last = self.next.wrapping_add(shape.cells.get()).wrapping_sub(1);
+                let start = shape.first_of(shape.generation(last));
+                (start, start)
+            }
+        };
+        let end = shape.end_of_reach(start);
+        // At the end, interrupted appends have used every cell but those of the record in force.
+        (if next < end { next } else { end.wrapping_sub(shape.cells.get()) }, end)
     }
 }
 
-/// `len` bytes of the cell's buffer, from `start`.
-fn program(offset: u32, start: u32, len: u32) -> Option<Want> {
-    let (start, len) = (start as usize, len as usize);
-    Some(Want::Program { region: Region::Record, offset, start, len })
+/// Reads the cell at `position` into `found`, if it holds a valid record.
+#[inline(never)]
+fn read_cell<F: FlashRead>(
+    shape: &CellShape,
+    flash: &mut F,
+    position: u32,
+    found: &mut Option<Newest>,
+) {
+    if let Some((record, format)) = shape.body(flash, position) {
+        let (sealed, understood) = (shape.sealed(flash, position), record.is_some());
+        let record = record.unwrap_or(Record::EMPTY);
+        *found = Some(Newest { record, position, format, understood, sealed, backed_up: false });
+    }
+}
+
+/// What an append does next, in the record region.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Erase the sector at this offset.
+    Erase(u32),
+    /// Program [`Append::bytes`] at this offset.
+    Program(u32),
+    /// Nothing yet: to be asked again.
+    Again,
+    /// Nothing: the record is in force, sealed.
+    Done,
+}
+
+/// What an append did last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing yet for this cell.
+    Start,
+    /// Erased the sector that the cell begins.
+    Erase,
+    /// Programmed the header.
+    Header,
+    /// Programmed the body.
+    Body,
+    /// Programmed the seal.
+    Seal,
+}
+
+/// An append under way.
+pub(crate) struct Append {
+    position: u32,
+    /// The first position that is out of reach.
+    end: u32,
+    phase: Phase,
+    /// The part of the cell that is being programmed: where, and its bytes.
+    offset: u32,
+    len: u32,
+    part: [u8; MAX_PART],
+}
+
+impl Append {
+    /// What is to be programmed, in whole write units.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        head(&self.part, self.len as usize)
+    }
+
+    /// What comes next. `ok`: the change before succeeded. A cell that cannot be written is left
+    /// behind for the next, a sector that cannot be erased for the next.
+    ///
+    /// # Errors
+    /// [`AppendFailed`] when no place is left.
+    pub(crate) fn step<F: FlashRead>(
+        &mut self,
+        shape: &CellShape,
+        record: &Record,
+        flash: &mut F,
+        ok: bool,
+    ) -> Result<Next, AppendFailed> {
+        let position = self.position;
+        let offset = shape.cell_offset(position);
+        let nothing_to_read = matches!(self.phase, Phase::Start | Phase::Erase);
+        if !(ok && (nothing_to_read || self.reads_back(flash))) {
+            let erase_failed = self.phase == Phase::Erase;
+            self.skip(if erase_failed { shape.cells.get() } else { 1 });
+            return Ok(Next::Again);
+        }
+        let (phase, at, len) = match self.phase {
+            Phase::Start if position >= self.end.min(POSITION_LIMIT) => return Err(AppendFailed),
+            // The first cell of a sector.
+            Phase::Start if position % shape.cells == 0 => {
+                self.phase = Phase::Erase;
+                return Ok(Next::Erase(offset));
+            }
+            Phase::Start if shape.header(flash, position) != Header::Blank => {
+                self.skip(1);
+                return Ok(Next::Again);
+            }
+            Phase::Start | Phase::Erase => {
+                let len = shape.put_header(record, position, &mut self.part);
+                (Phase::Header, 0, len)
+            }
+            Phase::Header => {
+                let len = shape.put_body(record, &mut self.part);
+                (Phase::Body, shape.body_start(), len)
+            }
+            Phase::Body => {
+                let len = shape.put_seal(&mut self.part);
+                (Phase::Seal, shape.seal_start(), len)
+            }
+            Phase::Seal => return Ok(Next::Done),
+        };
+        self.phase = phase;
+        self.offset = offset.wrapping_add(at);
+        self.len = shape.padded(len);
+        Ok(Next::Program(self.offset))
+    }
+
+    /// Leaves this cell for one that comes `cells` later.
+    fn skip(&mut self, cells: u32) {
+        self.position = self.position.wrapping_add(cells);
+        self.phase = Phase::Start;
+    }
+
+    /// Compares the part in flash with what was programmed.
+    fn reads_back<F: FlashRead>(&self, flash: &mut F) -> bool {
+        let mut found = [0; MAX_PART];
+        let Some(found) = found.get_mut(..self.bytes().len()) else { return false };
+        cell::read(flash, self.offset, found) && found == self.bytes()
+    }
 }

@@ -46,10 +46,12 @@ mod log;
 #[cfg(feature = "serde")]
 mod v1;
 
+pub(crate) use cell::CellShape;
 pub use fields::{Invalid, NO_SLOT, NOTE_LEN, Reason, Record, SlotState};
 #[cfg(feature = "std")]
 pub use inspect::{Cell, Content, Shape, inspect};
-pub(crate) use log::Append;
+#[cfg(feature = "stage")]
+pub(crate) use log::{Append, Next};
 pub use log::{AppendFailed, Log, Newest, RecordTooSmall};
 #[cfg(feature = "serde")]
 pub use v1::{RecordV1, SlotV1};

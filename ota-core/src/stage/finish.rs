@@ -126,18 +126,20 @@ impl Job {
     }
 
     fn announcement(&self, descriptor_crc: u32) -> Event {
-        let slot = self.site.slot;
+        let (slot, clean) = (self.site.slot, self.site.trusted);
         match &self.source {
             Source::Copy(copy) => Event::SnapshotFinished {
                 slot,
                 descriptor_crc,
                 set_as_revert: copy.set_as_revert,
                 commit_timeout_s: self.replace_timeout.then_some(self.commit_timeout_s),
+                clean,
             },
             Source::Bundle { .. } | Source::Raw(_) => Event::StageFinished {
                 slot,
                 descriptor_crc,
                 commit_timeout_s: self.commit_timeout_s,
+                clean,
             },
         }
     }

@@ -24,6 +24,7 @@
 
 mod flash;
 pub mod layout;
+mod mem;
 #[cfg(feature = "stack")]
 mod stack;
 mod start;

@@ -23,15 +23,15 @@ pub(crate) const EDITS: &[Edit] = &[
     Edit {
         name: "crc-not-checked",
         file: CELL,
-        changes: &[("|| crc.value() != stored", "|| (crc.value() != stored && false)")],
+        changes: &[("if crc32(whole) != RESIDUE ||", "if (crc32(whole) != RESIDUE && false) ||")],
         why: "a torn body is taken for a record",
     },
     Edit {
         name: "newest-by-place",
-        file: LOG,
+        file: CELL,
         changes: &[(
-            "Some(newest) if position < newest.position =>",
-            "Some(newest) if position == newest.position =>",
+            "scan.end = scan.end.max(position.wrapping_add(1));",
+            "scan.end = position.wrapping_add(1);",
         )],
         why: "the cell read last is taken for the newest",
     },
@@ -39,15 +39,19 @@ pub(crate) const EDITS: &[Edit] = &[
         name: "erase-on-leaving",
         file: LOG,
         changes: &[(
-            "let offset = self.shape.sector_offset(position);",
-            "let offset = self.shape.sector_offset(position.saturating_sub(1));",
+            "return Ok(Next::Erase(offset));",
+            "return Ok(Next::Erase(shape.cell_offset(position.saturating_sub(shape.cells.get()))));",
         )],
         why: "the sector of the record in force is erased when the log leaves it",
     },
     Edit {
         name: "blank-sector-trusted",
         file: LOG,
-        changes: &[("if self.target.erase {", "if self.target.erase && !self.blank(flash) {")],
+        changes: &[(
+            "Phase::Start if position % shape.cells == 0 => {",
+            "Phase::Start if position % shape.cells == 0
+                && shape.header(flash, position) != Header::Blank => {",
+        )],
         why: "a sector that looks blank after a torn erase is used without an erase",
     },
     Edit {
@@ -55,12 +59,12 @@ pub(crate) const EDITS: &[Edit] = &[
         file: LOG,
         changes: &[
             (
-                "(Target { position: last, erase: false }.next(shape), current)",
-                "(Target { position: last, erase: false }, current)",
+                "Some(newest) => (newest.position, self.next),",
+                "Some(newest) => (newest.position, self.next.saturating_sub(1)),",
             ),
             (
-                "if self.blank(flash) { self.phase = Phase::Header } else { self.skip_cell() }",
-                "self.phase = Phase::Header;",
+                "Phase::Start if shape.header(flash, position) != Header::Blank => {",
+                "Phase::Start if false => {",
             ),
         ],
         why: "a cell that is in use is programmed again",
@@ -68,14 +72,14 @@ pub(crate) const EDITS: &[Edit] = &[
     Edit {
         name: "seal-not-awaited",
         file: LOG,
-        changes: &[("newest.sealed && self.claimed.is_none()", "self.claimed.is_none()")],
+        changes: &[("newest.sealed && !self.claimed(newest)", "!self.claimed(newest)")],
         why: "a body that was never sealed is acted on",
     },
     Edit {
         name: "no-heal",
         file: LOG,
         changes: &[(
-            "newest.sealed && self.claimed.is_none()",
+            "newest.sealed && !self.claimed(newest)",
             "newest.position == newest.position",
         )],
         why: "what a cut append left is not outranked",
@@ -83,10 +87,7 @@ pub(crate) const EDITS: &[Edit] = &[
     Edit {
         name: "no-second-copy",
         file: BOOT,
-        changes: &[(
-            "(!settled || newest.is_some_and(|newest| newest.backed_up))",
-            "(!settled || newest.is_some())",
-        )],
+        changes: &[("if !settled || backed_up ||", "if !settled || backed_up || true ||")],
         why: "a settled record hangs on one cell",
     },
     Edit {
@@ -115,7 +116,7 @@ pub(crate) const EDITS: &[Edit] = &[
     Edit {
         name: "blank-trusted",
         file: "ota-core/src/machine.rs",
-        changes: &[("trusted: !interrupted,", "trusted: interrupted || !interrupted,")],
+        changes: &[("trusted: !self.record.entered(slot),", "trusted: slot < u8::MAX,")],
         why: "what looks blank or equal after an interrupted job is not erased",
     },
     Edit {
@@ -131,10 +132,10 @@ pub(crate) const EDITS: &[Edit] = &[
         name: "read-error-fatal",
         file: LOG,
         changes: &[(
-            "log.unreadable &= header == Header::Unreadable;",
-            "log.unreadable &= header == Header::Unreadable;
-            if header == Header::Unreadable {
-                log.newest = None;
+            "self.unreadable = scan.kinds == Header::UNREADABLE;",
+            "self.unreadable = scan.kinds & Header::UNREADABLE != 0;
+            if self.unreadable {
+                return;
             }",
         )],
         why: "one unreadable cell makes the record unreadable",

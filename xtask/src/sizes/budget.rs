@@ -38,18 +38,18 @@ pub(super) const PROBES: &[Probe] = &[
         name: "crc32",
         features: &[],
         what: "CRC-32 of flash",
-        budget: Budget { code: 320, ram: 0, stack: 160 },
+        budget: Budget { code: 160, ram: 0, stack: 160 },
     },
     Probe {
         name: "boot-crc32",
         features: &[],
         what: "boot path: record, decision, CRC-32 (MCUboot direct-XIP: 2,896 B with SHA-256)",
-        budget: Budget { code: 8_192, ram: 108, stack: 1_792 },
+        budget: Budget { code: 3_584, ram: 108, stack: 1_280 },
     },
     Probe {
         name: "boot-sha256",
         features: &["ota-core/sha256"],
         what: "boot path with SHA-256",
-        budget: Budget { code: 9_984, ram: 108, stack: 2_048 },
+        budget: Budget { code: 5_120, ram: 108, stack: 1_664 },
     },
 ];
