@@ -2,7 +2,7 @@
 
 use ota_core::crc::crc32;
 use ota_core::flash::{Geometry, Region};
-use ota_core::record::{Log, Record, inspect};
+use ota_core::record::{Log, Newest, Record, inspect};
 use ota_core::{BootOptions, Config, OpenError, Updater, boot};
 
 use crate::input::Input;
@@ -47,7 +47,16 @@ fn makes_sense(bytes: &[u8], slots: u8) -> bool {
         && (slot(4) || bytes[4] == 0xFF)
         && (slot(13) || bytes[13] == 0xFF)
         && bytes[12] <= 8
-        && states.into_iter().all(|state| *state <= 2)
+        && states.into_iter().all(|state| *state & 0x7F <= 2)
+}
+
+/// A valid cell; the one that counts is the highest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    position: u32,
+    format: u8,
+    sealed: bool,
+    understood: bool,
 }
 
 /// How cells lie, by the document.
@@ -75,8 +84,8 @@ impl Grid {
         8usize.next_multiple_of(self.unit as usize)
     }
 
-    /// Position, format and seal of the cell at a place, if it is valid.
-    fn valid(&self, region: &[u8], sector: u32, index: u32) -> Option<(u32, u8, bool)> {
+    /// What the cell at a place holds, if it is valid.
+    fn valid(&self, region: &[u8], sector: u32, index: u32) -> Option<Found> {
         let cell = &region[self.offset(sector, index)..];
         let (header, format, length) = (&cell[..8], cell[2], usize::from(cell[3]));
         let position = u32::from_le_bytes(cell[4..8].try_into().unwrap());
@@ -86,14 +95,16 @@ impl Grid {
             && place == sector * self.cells + index;
         let fields = cell.get(self.body()..)?.get(..length.checked_sub(4)?)?;
         let crc = cell.get(self.body() + fields.len()..)?.first_chunk()?;
-        // 8 slots, CRC and spare bytes are the most that a reader has to take.
+        let understood = makes_sense(fields, self.slots);
+        // 8 slots, CRC and spare bytes, in whole words, are the most that a reader takes. A later
+        // format is in force whether its values make sense or not.
         let sound = belongs
             && format >= 1
-            && length <= 110
+            && length <= 112
             && crc32(&[header, fields].concat()).to_le_bytes() == *crc
-            && makes_sense(fields, self.slots);
-        let seal = &cell[(self.stride - self.unit) as usize..][..4];
-        sound.then_some((position, format, seal == b"SEAL"))
+            && (format > 1 || understood);
+        let sealed = cell[(self.stride - self.unit) as usize..].starts_with(b"SEAL");
+        sound.then_some(Found { position, format, sealed, understood })
     }
 
     fn places(&self) -> impl Iterator<Item = (u32, u32)> {
@@ -181,13 +192,15 @@ fn prove(flash: &mut Memory, grid: &Grid, damaged: u8) {
     let region = flash.region(Region::Record).clone();
     let in_force = grid.places().filter_map(|place| grid.valid(&region, place.0, place.1)).max();
     let log = Log::open(flash).unwrap();
-    let newest =
-        log.newest.map(|newest| (newest.position, newest.newer_format.unwrap_or(1), newest.sealed));
-    assert_eq!(newest, in_force, "position, format and seal of the record in force");
+    let newest = log.newest.map(|newest| {
+        let Newest { position, format, sealed, understood, .. } = newest;
+        Found { position, format, sealed, understood }
+    });
+    assert_eq!(newest, in_force, "the record in force");
     let shape = inspect(flash, |_| {}).unwrap();
     assert_eq!((shape.sectors, shape.cells), (grid.sectors, grid.cells));
 
-    let later = in_force.is_some_and(|(_, format, _)| format > 1);
+    let later = in_force.is_some_and(|found| found.format > 1);
     let mut last = None;
     for _ in 0..3 {
         flash.refuel();
@@ -213,7 +226,7 @@ fn prove(flash: &mut Memory, grid: &Grid, damaged: u8) {
     if later {
         assert_eq!(*flash.region(Region::Record), region);
     }
-    if in_force.is_none() {
+    if !in_force.is_some_and(|found| found.understood) {
         let whole = [1, 2].iter().position(|bit| damaged & bit == 0);
         assert_eq!(last.map(|(slot, _)| usize::from(slot)), whole, "found by its descriptor");
     }

@@ -10,7 +10,7 @@ use crate::flash::{FlashRead, MAX_PROGRAM, Region, Want};
 use crate::state::Event;
 
 /// Where the end of a job stands.
-#[expect(clippy::large_enum_variant, reason = "one job at a time, and no heap")]
+#[allow(clippy::large_enum_variant, reason = "one job at a time, and no heap")]
 pub(super) enum Finish {
     /// A part is read back.
     ReadBack { part: PartKind, offset: u32, digest: PartDigest },

@@ -91,7 +91,7 @@ pub(crate) enum Next {
 }
 
 /// Where a job stands.
-#[expect(clippy::large_enum_variant, reason = "one job at a time, and no heap")]
+#[allow(clippy::large_enum_variant, reason = "one job at a time, and no heap")]
 enum Phase {
     /// Bytes are wanted.
     Input,

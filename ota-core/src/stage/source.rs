@@ -17,7 +17,7 @@ pub struct RawImage {
 }
 
 /// What a job reads.
-#[expect(clippy::large_enum_variant, reason = "one job at a time, and no heap")]
+#[allow(clippy::large_enum_variant, reason = "one job at a time, and no heap")]
 pub(crate) enum Source {
     /// A bundle, pushed.
     Bundle { reader: Reader, manifest: Option<Manifest> },
