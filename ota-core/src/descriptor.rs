@@ -21,8 +21,8 @@
 
 use crate::bytes::{array_at, len32, put, u8_at, u16_at, u32_at};
 use crate::crc::RESIDUE;
-use crate::flash::{FlashRead, Geometry, Region};
-use crate::verify::{Check, ImageDigest, digest_app, read_app};
+use crate::flash::{FlashRead, Geometry, Region, read};
+use crate::verify::{Check, ImageDigest, digest_app};
 
 /// Length of a descriptor in bytes; a multiple of every write unit.
 pub const LEN: usize = 384;
@@ -44,8 +44,6 @@ const VERSION: usize = 96;
 const BUILD_ID: usize = 128;
 const PLATFORM: usize = 192;
 const CRC: usize = LEN - 4;
-// So that the last chunk ends with the CRC.
-const _: () = assert!(LEN.is_multiple_of(HEAD_LEN));
 
 /// The part of a descriptor that the boot path needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,7 +69,7 @@ pub fn offset(geometry: Geometry) -> u32 {
     geometry.size.saturating_sub(sectors.saturating_mul(geometry.sector_size))
 }
 
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn start<F: FlashRead>(flash: &F, slot: u8) -> Option<u32> {
     flash.geometry(Region::App(slot)).map(offset)
 }
@@ -82,24 +80,45 @@ impl Head {
     /// # Errors
     /// [`DescriptorError`].
     pub fn read<F: FlashRead>(flash: &mut F, slot: u8) -> Result<Self, DescriptorError> {
+        let mut head = Self::blank();
+        head.load(flash, slot, &mut [0; HEAD_LEN])?;
+        Ok(head)
+    }
+
+    /// Nothing, to be loaded.
+    pub(crate) fn blank() -> Self {
+        Self { bytes: [0; HEAD_LEN], crc: 0 }
+    }
+
+    /// [`Self::read`] in place, the rest of the descriptor passing through `buffer`. After an error
+    /// the head is not to be used.
+    #[inline(never)]
+    pub(crate) fn load<F: FlashRead>(
+        &mut self,
+        flash: &mut F,
+        slot: u8,
+        buffer: &mut [u8],
+    ) -> Result<(), DescriptorError> {
         let start = start(flash, slot).ok_or(DescriptorError::Unreadable)?;
-        let mut head = Self { bytes: [0; HEAD_LEN], crc: 0 };
-        if !read_app(flash, slot, start, &mut head.bytes) {
+        let mut stored = [0; 4];
+        let mut digest = ImageDigest::new(Check::Crc32);
+        let mut pass = |from, to, bytes: &mut [u8]| {
+            // The descriptor lies within its region: no overflow.
+            let range = start.wrapping_add(len32(from))..start.wrapping_add(len32(to));
+            digest_app(flash, slot, range, &mut digest, bytes).is_ok()
+        };
+        let readable = pass(0, HEAD_LEN, &mut self.bytes)
+            && pass(HEAD_LEN, CRC, buffer)
+            && pass(CRC, LEN, &mut stored);
+        if !readable {
             return Err(DescriptorError::Unreadable);
         }
-        let mut digest = ImageDigest::new(Check::Crc32);
-        digest.update(&head.bytes);
-        let mut chunk = [0; HEAD_LEN];
-        // The descriptor lies within its region: no overflow.
-        let rest = start.wrapping_add(len32(HEAD_LEN))..start.wrapping_add(len32(LEN));
-        digest_app(flash, slot, rest, &mut digest, &mut chunk)
-            .map_err(|_| DescriptorError::Unreadable)?;
-        // `chunk` holds the end of the descriptor, the CRC.
-        head.crc = u32_at(&chunk, HEAD_LEN - 4);
-        let known = head.bytes.starts_with(&MAGIC)
-            && u8_at(&head.bytes, 4) == FORMAT
-            && usize::from(u16_at(&head.bytes, 6)) == LEN;
-        if digest.crc() == RESIDUE && known { Ok(head) } else { Err(DescriptorError::Damaged) }
+        self.crc = u32::from_le_bytes(stored);
+        let known = self.bytes.starts_with(&MAGIC)
+            && u8_at(&self.bytes, 4) == FORMAT
+            && usize::from(u16_at(&self.bytes, 6)) == LEN;
+        let whole = digest.crc() == RESIDUE;
+        if whole && known { Ok(()) } else { Err(DescriptorError::Damaged) }
     }
 
     /// CRC-32 of the descriptor: what the record names a bootable image by.
@@ -220,7 +239,7 @@ impl Descriptor {
         Head::read(flash, slot)?;
         let start = start(flash, slot).ok_or(DescriptorError::Unreadable)?;
         let mut found = Self { bytes: [0; LEN] };
-        if !read_app(flash, slot, start, &mut found.bytes) {
+        if !read(flash, Region::App(slot), start, &mut found.bytes) {
             return Err(DescriptorError::Unreadable);
         }
         if found.computed_crc() == found.crc() { Ok(found) } else { Err(DescriptorError::Damaged) }

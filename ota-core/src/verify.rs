@@ -5,7 +5,7 @@ use core::ops::Range;
 use crate::bytes::{head, len32, round_up};
 use crate::crc::Crc32;
 use crate::descriptor::{self, DescriptorError, Head};
-use crate::flash::{FlashRead, Region};
+use crate::flash::{FlashRead, Region, read};
 
 /// How an image is checked against its descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,17 +138,18 @@ pub fn verify<F: FlashRead>(
     wanted: &Wanted,
     buffer: &mut [u8],
 ) -> Result<Verified, VerifyError> {
-    let head = check_head(flash, slot, wanted)?;
+    let mut head = Head::blank();
+    head.load(flash, slot, buffer).map_err(VerifyError::Descriptor)?;
+    let room = descriptor::start(flash, slot).unwrap_or(0);
+    check_head(&head, slot, room, wanted)?;
     let mut digest = ImageDigest::new(wanted.check);
     digest_app(flash, slot, 0..head.app_len(), &mut digest, buffer)
         .map_err(|offset| VerifyError::Unreadable { offset })?;
     if digest.matches(&head) { Ok(Verified { slot, head }) } else { Err(VerifyError::Damaged) }
 }
 
-/// Everything but the image's bytes.
-fn check_head<F: FlashRead>(flash: &mut F, slot: u8, wanted: &Wanted) -> Result<Head, VerifyError> {
-    let head = Head::read(flash, slot).map_err(VerifyError::Descriptor)?;
-    let room = descriptor::start(flash, slot).unwrap_or(0);
+/// Everything but the image's bytes, for which the slot has `room`.
+fn check_head(head: &Head, slot: u8, room: u32, wanted: &Wanted) -> Result<(), VerifyError> {
     if wanted.descriptor_crc.is_some_and(|crc| crc != head.crc()) {
         return Err(VerifyError::OtherImage);
     }
@@ -162,7 +163,7 @@ fn check_head<F: FlashRead>(flash: &mut F, slot: u8, wanted: &Wanted) -> Result<
     if head.app_len() > room || head.app_len() == 0 {
         return Err(VerifyError::TooLong { found: head.app_len(), room });
     }
-    Ok(head)
+    Ok(())
 }
 
 /// Digests a range of the slot's application region, in pieces as long as `buffer`. The error is the
@@ -179,27 +180,17 @@ pub(crate) fn digest_app<F: FlashRead>(
 ) -> Result<(), u32> {
     let Range { start: mut offset, end } = range;
     // Whole words only: flash is read in multiples of 4.
-    let room = len32(buffer.len()) & !3;
+    let words = buffer.as_chunks_mut::<4>().0.as_flattened_mut();
     while offset < end {
-        // Not below 0, as the loop says; not above `end`, as it adds no more than what is left.
-        let left = end.wrapping_sub(offset).min(room);
-        let chunk = buffer.get_mut(..round_up(left, 4) as usize).ok_or(offset)?;
-        if chunk.is_empty() || !read_app(flash, slot, offset, chunk) {
+        // Not below 0, as the loop says.
+        let left = end.wrapping_sub(offset);
+        let len = words.len().min(round_up(left, 4) as usize);
+        let chunk = words.get_mut(..len).ok_or(offset)?;
+        if chunk.is_empty() || !read(flash, Region::App(slot), offset, chunk) {
             return Err(offset);
         }
         digest.update(head(chunk, left as usize));
-        offset = offset.wrapping_add(left);
+        offset = offset.wrapping_add(len32(len));
     }
     Ok(())
-}
-
-/// Reads bytes of the slot's application region, with retries. False: unreadable.
-#[inline(never)]
-pub(crate) fn read_app<F: FlashRead>(
-    flash: &mut F,
-    slot: u8,
-    offset: u32,
-    bytes: &mut [u8],
-) -> bool {
-    crate::flash::read(flash, Region::App(slot), offset, bytes)
 }

@@ -74,9 +74,10 @@ pub fn boot<F: FlashMap>(
         crash_loop: options.crash_limit > 0 && options.crashes >= options.crash_limit,
         ..Facts::default()
     };
+    let found = log.newest.as_ref().is_some_and(|newest| newest.understood);
     let record = match &log.newest {
-        Some(newest) if newest.understood => newest.record,
-        Some(_) | None => from_descriptors(flash, options, log.all_blank),
+        Some(newest) if found => newest.record,
+        Some(_) | None => from_descriptors(flash, options.trials, log.all_blank(), buffer),
     };
     // Of the image verified last.
     let mut security_counter = record.security_counter();
@@ -93,10 +94,10 @@ pub fn boot<F: FlashMap>(
             Decision::Boot(choice) => {
                 let mut next = record;
                 choice.apply(&mut next);
-                if !log.newest.as_ref().is_some_and(|newest| newest.understood) {
+                if !found {
                     // The first record: `slot` runs, committed, and its security counter is the
                     // device's. It was verified just now, as no record says that it ran before.
-                    let fresh = log.all_blank;
+                    let fresh = log.all_blank();
                     next.set_reason(if fresh { Reason::Factory } else { Reason::RecordLost });
                     next.set_security_counter(security_counter);
                 }
@@ -133,12 +134,18 @@ fn counter_of_verified<F: FlashMap>(
 
 /// A record made of what the descriptors say, for when there is none: the lowest slot that verifies
 /// is booted, because none but it is called active.
-fn from_descriptors<F: FlashMap>(flash: &mut F, options: &BootOptions, fresh: bool) -> Record {
+fn from_descriptors<F: FlashMap>(
+    flash: &mut F,
+    trials: u8,
+    fresh: bool,
+    buffer: &mut [u8],
+) -> Record {
     let slots = flash.slots();
-    let mut record = Record::new(slots, 0, options.trials, Reason::Factory);
+    let mut record = Record::new(slots, 0, trials, Reason::Factory);
+    let mut head = Head::blank();
     for slot in 0..slots {
-        match Head::read(flash, slot) {
-            Ok(head) => record.set_slot(slot, SlotState::Bootable, head.crc()),
+        match head.load(flash, slot, buffer) {
+            Ok(()) => record.set_slot(slot, SlotState::Bootable, head.crc()),
             // In a fresh device nothing was ever interrupted.
             Err(_) if fresh => record.set_slot(slot, SlotState::Empty, 0),
             Err(_) => record.set_slot(slot, SlotState::Staging, 0),

@@ -1,5 +1,7 @@
 //! [`FlashMap`] over one or two `embedded_storage` devices.
 
+use core::marker::PhantomData;
+
 use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 
 use super::{
@@ -31,17 +33,6 @@ impl<'a, F: NorFlash> OneDevice<'a, F> {
     ) -> Result<Self, LayoutError> {
         layout.check(&[shape(&flash, erase_value)])?;
         Ok(Self { flash, layout, erase_value })
-    }
-
-    /// With a layout that was checked before, best in a constant: links no check but that `flash` is
-    /// the device it was checked for.
-    ///
-    /// # Errors
-    /// [`LayoutError::OtherDevice`].
-    pub fn checked(flash: F, layout: &CheckedLayout<'a, 1>) -> Result<Self, LayoutError> {
-        let CheckedLayout { layout, devices: [expected] } = *layout;
-        same_shape(&flash, &expected)?;
-        Ok(Self { flash, layout, erase_value: expected.erase_value })
     }
 
     /// The layout given at the start.
@@ -87,6 +78,71 @@ impl<F: NorFlash> FlashMap for OneDevice<'_, F> {
 
     fn erase_sector(&mut self, region: Region, offset: u32) -> Result<(), Self::Error> {
         let address = self.address(region, offset).ok_or(MapError::OutOfRegion)?;
+        erase(&mut self.flash, address).map_err(MapError::Device)
+    }
+}
+
+/// A layout that is a constant, for [`FixedDevice`].
+pub trait FixedLayout {
+    /// The layout, checked for the device.
+    const LAYOUT: CheckedLayout<'static, 1>;
+}
+
+/// All regions on one device, as [`OneDevice`], with a layout that the compiler knows: it is in the
+/// code that uses it and takes no memory. The smallest for a loader.
+pub struct FixedDevice<F, L> {
+    flash: F,
+    layout: PhantomData<L>,
+}
+
+impl<F: NorFlash, L: FixedLayout> FixedDevice<F, L> {
+    const SHAPE: Geometry = {
+        let CheckedLayout { devices: [shape], .. } = L::LAYOUT;
+        shape
+    };
+
+    /// # Errors
+    /// [`LayoutError::OtherDevice`]: the layout was checked for a device of another shape.
+    pub fn new(flash: F) -> Result<Self, LayoutError> {
+        same_shape(&flash, &Self::SHAPE)?;
+        Ok(Self { flash, layout: PhantomData })
+    }
+
+    /// Gives the device back.
+    pub fn into_inner(self) -> F {
+        self.flash
+    }
+
+    fn address(region: Region, offset: u32) -> Option<u32> {
+        L::LAYOUT.layout.extent(region)?.address.checked_add(offset)
+    }
+}
+
+impl<F: NorFlash, L: FixedLayout> FlashRead for FixedDevice<F, L> {
+    type Error = MapError<F::Error>;
+
+    fn slots(&self) -> u8 {
+        slot_count(&L::LAYOUT.layout)
+    }
+
+    fn geometry(&self, region: Region) -> Option<Geometry> {
+        Some(Geometry { size: L::LAYOUT.layout.extent(region)?.size, ..Self::SHAPE })
+    }
+
+    fn read(&mut self, region: Region, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        let address = Self::address(region, offset).ok_or(MapError::OutOfRegion)?;
+        self.flash.read(address, bytes).map_err(MapError::Device)
+    }
+}
+
+impl<F: NorFlash, L: FixedLayout> FlashMap for FixedDevice<F, L> {
+    fn program(&mut self, region: Region, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+        let address = Self::address(region, offset).ok_or(MapError::OutOfRegion)?;
+        self.flash.write(address, bytes).map_err(MapError::Device)
+    }
+
+    fn erase_sector(&mut self, region: Region, offset: u32) -> Result<(), Self::Error> {
+        let address = Self::address(region, offset).ok_or(MapError::OutOfRegion)?;
         erase(&mut self.flash, address).map_err(MapError::Device)
     }
 }
@@ -229,6 +285,7 @@ pub(super) fn slot_count(layout: &Layout<'_>) -> u8 {
     layout.slots.len() as u8
 }
 
+#[inline(always)]
 fn shape<F: NorFlash>(flash: &F, erase_value: u8) -> Geometry {
     const { assert!(F::WRITE_SIZE <= MAX_WRITE_SIZE, "write units above 32 bytes do not work") };
     const { assert!(F::READ_SIZE <= 4, "reads are made in multiples of 4 bytes") };

@@ -24,7 +24,7 @@ mod layout;
 
 #[cfg(feature = "async")]
 pub use asynchronous::{AsyncFlashMap, AsyncOneDevice};
-pub use devices::{EitherError, MapError, OneDevice, TwoDevices};
+pub use devices::{EitherError, FixedDevice, FixedLayout, MapError, OneDevice, TwoDevices};
 pub use layout::{CheckedLayout, Extent, Layout, LayoutError, SlotLayout};
 
 /// The largest write unit supported, in bytes (STM32H7: 32).

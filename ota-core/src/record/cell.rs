@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::fields::{MAX_FIELDS, fields_len};
 use super::{FORMAT, Record};
-use crate::bytes::{head, len32, put, round_up, u8_at, u32_at};
+use crate::bytes::{head, len32, put, round_up, u8_at, u16_at, u32_at};
 use crate::crc::{Crc32, RESIDUE, crc32};
 use crate::flash::{FlashRead, Geometry, MAX_WRITE_SIZE, Region};
 
@@ -49,17 +49,18 @@ pub(crate) struct CellShape {
     stride: u32,
 }
 
-/// What a header says.
+/// What a header says. A bit each, for [`Scan`].
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Header {
     /// Reads as erased.
-    Blank,
+    Blank = 1,
     /// Neither blank nor a header that belongs here.
-    Garbage,
+    Garbage = 2,
     /// Cannot be read.
-    Unreadable,
+    Unreadable = 4,
     /// The header of a cell of this place.
-    Cell { position: u32 },
+    Cell = 8,
 }
 
 /// What all headers say.
@@ -67,16 +68,8 @@ pub(super) enum Header {
 pub(super) struct Scan {
     /// One above the highest position that a header claims; 0: there is none.
     pub(super) end: u32,
-    /// Which kinds of header there are, a bit each.
+    /// Which kinds of [`Header`] there are.
     pub(super) kinds: u32,
-}
-
-impl Header {
-    /// [`Self::Blank`] among [`Scan::kinds`].
-    pub(super) const BLANK: u32 = 1;
-    /// [`Self::Unreadable`] among [`Scan::kinds`].
-    pub(super) const UNREADABLE: u32 = 2;
-    const OTHER: u32 = 4;
 }
 
 impl CellShape {
@@ -148,52 +141,26 @@ impl CellShape {
         round_up(len32(len), self.unit)
     }
 
-    /// Puts the header of a cell of `record` into `part` and returns its length, without padding.
-    pub(super) fn put_header(&self, record: &Record, position: u32, part: &mut Part) -> usize {
-        let length = len32(record.as_bytes().len()).wrapping_add(len32(CRC_LEN));
-        let [length, ..] = length.to_le_bytes();
-        part.fill(self.erase_value);
-        put(part, 0, &[MAGIC, zeros(position), FORMAT, length]);
-        put(part, 4, &position.to_le_bytes());
-        HEADER_LEN
+    pub(super) fn erase_value(&self) -> u8 {
+        self.erase_value
     }
 
-    /// Puts the body of a cell of `record` into `part`, which holds its header, and returns its
-    /// length, without padding.
-    pub(super) fn put_body(&self, record: &Record, part: &mut Part) -> usize {
-        let fields = record.as_bytes();
-        let mut crc = Crc32::new();
-        crc.update(head(part, HEADER_LEN));
-        crc.update(fields);
-        part.fill(self.erase_value);
-        put(part, 0, fields);
-        put(part, fields.len(), &crc.value().to_le_bytes());
-        fields.len().wrapping_add(CRC_LEN)
-    }
-
-    /// Puts the seal into `part` and returns its length, without padding.
-    pub(super) fn put_seal(&self, part: &mut Part) -> usize {
-        part.fill(self.erase_value);
-        put(part, 0, &SEAL);
-        SEAL.len()
-    }
-
-    /// Reads the header of the cell at the place of `position`.
+    /// Reads the header of the cell at the place of `position`, and the position in it.
     #[inline(never)]
-    pub(super) fn header<F: FlashRead>(&self, flash: &mut F, position: u32) -> Header {
+    pub(super) fn header<F: FlashRead>(&self, flash: &mut F, position: u32) -> (Header, u32) {
         let offset = self.cell_offset(position);
         let mut header = [0; HEADER_LEN];
         if !read(flash, offset, &mut header) {
-            return Header::Unreadable;
+            return (Header::Unreadable, 0);
         }
         if header == [self.erase_value; HEADER_LEN] {
-            return Header::Blank;
+            return (Header::Blank, 0);
         }
         let position = u32_at(&header, 4);
-        let belongs = header.starts_with(&[MAGIC, zeros(position)])
+        let belongs = u16_at(&header, 0) == u16::from_le_bytes([MAGIC, zeros(position)])
             && position < POSITION_LIMIT
             && self.cell_offset(position) == offset;
-        if belongs { Header::Cell { position } } else { Header::Garbage }
+        (if belongs { Header::Cell } else { Header::Garbage }, position)
     }
 
     /// Reads every header. Claims of positions from `limit` on do not count.
@@ -201,27 +168,24 @@ impl CellShape {
     pub(super) fn scan<F: FlashRead>(&self, flash: &mut F, limit: u32) -> Scan {
         let mut scan = Scan { end: 0, kinds: 0 };
         for place in self.places() {
-            scan.kinds |= match self.header(flash, place) {
-                Header::Blank => Header::BLANK,
-                Header::Unreadable => Header::UNREADABLE,
-                Header::Cell { position } if position < limit => {
-                    scan.end = scan.end.max(position.wrapping_add(1));
-                    Header::OTHER
-                }
-                Header::Cell { .. } | Header::Garbage => Header::OTHER,
-            };
+            let (header, position) = self.header(flash, place);
+            scan.kinds |= header as u32;
+            if header == Header::Cell && position < limit {
+                scan.end = scan.end.max(position.wrapping_add(1));
+            }
         }
         scan
     }
 
-    /// Reads the body of the cell at `position`: the record and its format, unless it is torn,
-    /// damaged or unreadable. Of a later format only what this one knows; no record, if that makes no
-    /// sense to it.
+    /// Reads the body of the cell at `position` into `record`, which is empty, and gives its format
+    /// and whether `record` is to be used: of a later format it holds what this one knows, if that
+    /// makes sense. `None`: the body is torn, damaged or unreadable, and `record` is not to be used.
     pub(super) fn body<F: FlashRead>(
         &self,
         flash: &mut F,
         position: u32,
-    ) -> Option<(Option<Record>, u8)> {
+        record: &mut Record,
+    ) -> Option<(u8, bool)> {
         let mut cell = [0; HEADER_LEN + MAX_BODY];
         let offset = self.cell_offset(position);
         let (header, body) = cell.split_at_mut(HEADER_LEN);
@@ -241,12 +205,9 @@ impl CellShape {
             return None;
         }
         let fields = whole.get(HEADER_LEN..whole.len().wrapping_sub(CRC_LEN))?;
-        match Record::parse(fields, self.slots) {
-            Ok(record) => Some((Some(record), format)),
-            // Whole, and not ours to skip.
-            Err(_) if format > FORMAT => Some((None, format)),
-            Err(_) => None,
-        }
+        let understood = record.load(fields, self.slots);
+        // A later one is whole all the same, and not ours to skip.
+        (understood || format > FORMAT).then_some((format, understood))
     }
 
     /// Whether the cell at `position` is sealed.
@@ -255,6 +216,30 @@ impl CellShape {
         let offset = self.cell_offset(position).wrapping_add(self.seal_start());
         read(flash, offset, &mut seal) && seal == SEAL
     }
+}
+
+/// Puts the header of a cell of `record` into `part` and returns its length, without padding.
+pub(super) fn put_header(record: &Record, position: u32, part: &mut Part) -> usize {
+    let [length, ..] = len32(record.as_bytes().len()).wrapping_add(len32(CRC_LEN)).to_le_bytes();
+    put(part, 0, &[MAGIC, zeros(position), FORMAT, length]);
+    put(part, 4, &position.to_le_bytes());
+    HEADER_LEN
+}
+
+/// Puts the body of a cell of `record` into `part` and returns its length, without padding. `crc` is
+/// that of the header.
+pub(super) fn put_body(record: &Record, crc: &mut Crc32, part: &mut Part) -> usize {
+    let fields = record.as_bytes();
+    crc.update(fields);
+    put(part, 0, fields);
+    put(part, fields.len(), &crc.value().to_le_bytes());
+    fields.len().wrapping_add(CRC_LEN)
+}
+
+/// Puts the seal into `part` and returns its length, without padding.
+pub(super) fn put_seal(part: &mut Part) -> usize {
+    put(part, 0, &SEAL);
+    SEAL.len()
 }
 
 /// The check of a position: its zero bits, counted (a Berger code). A torn program only takes bits one

@@ -150,12 +150,14 @@ pub struct Record {
 }
 
 impl Record {
-    /// Says nothing: where there is no record that could be understood.
-    pub(crate) const EMPTY: Self = Self { bytes: [0; MAX_FIELDS] };
+    /// Says nothing: to be loaded or filled in, and where no record could be understood.
+    pub(crate) fn empty() -> Self {
+        Self { bytes: [0; MAX_FIELDS] }
+    }
 
     /// The state of a fresh device of `slots` slots that runs slot `active`, committed.
     pub fn new(slots: u8, active: u8, trials_max: u8, reason: Reason) -> Self {
-        let mut record = Self { bytes: [0; MAX_FIELDS] };
+        let mut record = Self::empty();
         record.set(LOADER_FORMAT, super::FORMAT);
         record.set(SLOT_COUNT, slots);
         record.set(ACTIVE, active);
@@ -173,10 +175,15 @@ impl Record {
     /// # Errors
     /// [`Invalid`] if a value is out of range.
     pub fn parse(fields: &[u8], slots: u8) -> Result<Self, Invalid> {
-        let known = fields.get(..fields_len(slots)).ok_or(Invalid)?;
-        let mut record = Self { bytes: [0; MAX_FIELDS] };
-        put(&mut record.bytes, 0, known);
-        if record.is_valid(slots) { Ok(record) } else { Err(Invalid) }
+        let mut record = Self::empty();
+        if record.load(fields, slots) { Ok(record) } else { Err(Invalid) }
+    }
+
+    /// [`Self::parse`] in place, into an empty record. False: not valid, and not to be used.
+    pub(crate) fn load(&mut self, fields: &[u8], slots: u8) -> bool {
+        let Some(known) = fields.get(..fields_len(slots)) else { return false };
+        put(&mut self.bytes, 0, known);
+        self.is_valid(slots)
     }
 
     fn is_valid(&self, slots: u8) -> bool {

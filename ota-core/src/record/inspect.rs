@@ -75,17 +75,19 @@ pub fn inspect<F: FlashRead>(
 }
 
 fn content<F: FlashRead>(flash: &mut F, shape: &CellShape, place: u32) -> Content {
-    let position = match shape.header(flash, place) {
+    let (header, position) = shape.header(flash, place);
+    match header {
         Header::Blank => return Content::Blank,
         Header::Garbage => return Content::Garbage,
         Header::Unreadable => return Content::Unreadable,
-        Header::Cell { position } => position,
-    };
-    match shape.body(flash, position) {
+        Header::Cell => {}
+    }
+    let mut record = Record::empty();
+    match shape.body(flash, position, &mut record) {
         None => Content::Damaged { position },
-        Some((record, format)) => {
+        Some((format, understood)) => {
             let sealed = shape.sealed(flash, position);
-            let record = record.unwrap_or(super::Record::EMPTY);
+            let record = if understood { record } else { Record::empty() };
             Content::Whole { position, format, sealed, record }
         }
     }

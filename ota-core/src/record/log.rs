@@ -3,6 +3,7 @@
 use super::cell::{self, CellShape, Header, MAX_PART, POSITION_LIMIT};
 use super::{FORMAT, Record};
 use crate::bytes::head;
+use crate::crc::Crc32;
 use crate::flash::{FlashMap, FlashRead, Region};
 
 /// The record region has no room for one cell in each of two sectors.
@@ -50,10 +51,8 @@ pub struct Log {
     pub newest: Option<Newest>,
     /// One above the highest position that is in force or that a header claims; 0: there is none.
     next: u32,
-    /// Whether every cell reads as never used.
-    pub all_blank: bool,
-    /// Whether no cell at all could be read: then nothing may be appended.
-    pub unreadable: bool,
+    /// Which kinds of headers there are.
+    kinds: u32,
 }
 
 impl Log {
@@ -69,15 +68,14 @@ impl Log {
 
     /// A log that nothing is known of yet.
     pub(crate) fn unread(shape: CellShape) -> Self {
-        Self { shape, newest: None, next: 0, all_blank: false, unreadable: false }
+        Self { shape, newest: None, next: 0, kinds: 0 }
     }
 
     /// Reads the log: see [`Self::open`]. In place, as a log is large to be moved.
     pub(crate) fn read<F: FlashRead>(&mut self, flash: &mut F) {
         let shape = &self.shape;
         let mut scan = shape.scan(flash, POSITION_LIMIT);
-        self.all_blank = scan.kinds == Header::BLANK;
-        self.unreadable = scan.kinds == Header::UNREADABLE;
+        self.kinds = scan.kinds;
         // From the highest claim down to the first that holds: most often the very first.
         while let Some(position) = scan.end.checked_sub(1) {
             read_cell(shape, flash, position, &mut self.newest);
@@ -96,7 +94,7 @@ impl Log {
                 read_cell(shape, flash, position, &mut before);
             }
             newest.backed_up =
-                before.is_some_and(|before| before.sealed && before.record == newest.record);
+                before.as_ref().is_some_and(|cell| cell.sealed && cell.record == newest.record);
             self.next = newest.position.wrapping_add(1);
             // A torn header may claim anything, an append comes only so far.
             limit = shape.end_of_reach(newest.position);
@@ -110,9 +108,19 @@ impl Log {
         self.newest.as_ref().is_some_and(|newest| newest.sealed && !self.claimed(newest))
     }
 
+    /// Whether every cell read as never used when the log was read.
+    pub fn all_blank(&self) -> bool {
+        self.kinds == Header::Blank as u32
+    }
+
+    /// Whether no cell at all could be read: then nothing may be appended.
+    pub fn unreadable(&self) -> bool {
+        self.kinds == Header::Unreadable as u32
+    }
+
     /// Whether nothing may be appended: no cell can be read, or the newest is of a later format.
     pub fn read_only(&self) -> bool {
-        self.unreadable || self.newest.as_ref().is_some_and(|newest| newest.format > FORMAT)
+        self.unreadable() || self.newest.as_ref().is_some_and(|newest| newest.format > FORMAT)
     }
 
     /// Whether `record` is in force, healthy.
@@ -145,10 +153,11 @@ impl Log {
     }
 
     /// Begins to append a record.
+    #[inline(never)]
     pub(crate) fn append(&self) -> Append {
         let (position, end) = self.target();
         let part = [0; MAX_PART];
-        Append { position, end, phase: Phase::Start, offset: 0, len: 0, part }
+        Append { position, end, phase: Phase::Start, offset: 0, len: 0, part, crc: Crc32::new() }
     }
 
     /// The next step of an append of `record`: see [`Append::step`].
@@ -175,7 +184,6 @@ impl Log {
         // Right before it, and nothing torn between: see `read`.
         let backed_up = self.next == position && self.holds(record);
         self.next = position.wrapping_add(1);
-        self.all_blank = false;
         let record = *record;
         self.newest = Some(Newest {
             record,
@@ -223,10 +231,22 @@ fn read_cell<F: FlashRead>(
     position: u32,
     found: &mut Option<Newest>,
 ) {
-    if let Some((record, format)) = shape.body(flash, position) {
-        let (sealed, understood) = (shape.sealed(flash, position), record.is_some());
-        let record = record.unwrap_or(Record::EMPTY);
-        *found = Some(Newest { record, position, format, understood, sealed, backed_up: false });
+    // In place, as records are large to be moved.
+    let cell = found.insert(Newest {
+        record: Record::empty(),
+        position,
+        format: 0,
+        understood: false,
+        sealed: false,
+        backed_up: false,
+    });
+    match shape.body(flash, position, &mut cell.record) {
+        Some((format, understood)) => {
+            cell.format = format;
+            cell.understood = understood;
+            cell.sealed = shape.sealed(flash, position);
+        }
+        None => *found = None,
     }
 }
 
@@ -268,6 +288,8 @@ pub(crate) struct Append {
     offset: u32,
     len: u32,
     part: [u8; MAX_PART],
+    /// Of the header.
+    crc: Crc32,
 }
 
 impl Append {
@@ -296,6 +318,7 @@ impl Append {
             self.skip(if erase_failed { shape.cells.get() } else { 1 });
             return Ok(Next::Again);
         }
+        self.part.fill(shape.erase_value());
         let (phase, at, len) = match self.phase {
             Phase::Start if position >= self.end.min(POSITION_LIMIT) => return Err(AppendFailed),
             // The first cell of a sector.
@@ -303,20 +326,23 @@ impl Append {
                 self.phase = Phase::Erase;
                 return Ok(Next::Erase(offset));
             }
-            Phase::Start if shape.header(flash, position) != Header::Blank => {
+            Phase::Start if shape.header(flash, position).0 != Header::Blank => {
                 self.skip(1);
                 return Ok(Next::Again);
             }
             Phase::Start | Phase::Erase => {
-                let len = shape.put_header(record, position, &mut self.part);
+                let len = cell::put_header(record, position, &mut self.part);
+                // The CRC-32 of a body covers its header.
+                self.crc = Crc32::new();
+                self.crc.update(head(&self.part, len));
                 (Phase::Header, 0, len)
             }
             Phase::Header => {
-                let len = shape.put_body(record, &mut self.part);
+                let len = cell::put_body(record, &mut self.crc, &mut self.part);
                 (Phase::Body, shape.body_start(), len)
             }
             Phase::Body => {
-                let len = shape.put_seal(&mut self.part);
+                let len = cell::put_seal(&mut self.part);
                 (Phase::Seal, shape.seal_start(), len)
             }
             Phase::Seal => return Ok(Next::Done),
@@ -335,8 +361,13 @@ impl Append {
 
     /// Compares the part in flash with what was programmed.
     fn reads_back<F: FlashRead>(&self, flash: &mut F) -> bool {
-        let mut found = [0; MAX_PART];
-        let Some(found) = found.get_mut(..self.bytes().len()) else { return false };
-        cell::read(flash, self.offset, found) && found == self.bytes()
+        let mut offset = self.offset;
+        // Word by word: that takes no second buffer.
+        self.bytes().as_chunks().0.iter().all(|expected| {
+            let mut found = [0; 4];
+            let readable = cell::read(flash, offset, &mut found);
+            offset = offset.wrapping_add(4);
+            readable && found == *expected
+        })
     }
 }

@@ -10,6 +10,8 @@ pub(crate) struct Plain {
     memory: Vec<Vec<u8>>,
     /// Offset and length of each program of the record region.
     pub(crate) programs: Vec<(u32, u32)>,
+    /// The next read at this offset of the record region gives these bytes instead, once.
+    pub(crate) glitch: Option<(u32, [u8; 8])>,
 }
 
 impl Plain {
@@ -17,7 +19,7 @@ impl Plain {
     pub(crate) fn new(slots: u8, geometry: Geometry) -> Self {
         let region = vec![geometry.erase_value; geometry.size as usize];
         let memory = vec![region; 1 + usize::from(slots)];
-        Self { slots, geometry, memory, programs: Vec::new() }
+        Self { slots, geometry, memory, programs: Vec::new(), glitch: None }
     }
 
     /// Puts bytes into a region, past all rules.
@@ -58,6 +60,11 @@ impl FlashRead for Plain {
     fn read(&mut self, region: Region, offset: u32, bytes: &mut [u8]) -> Result<(), ()> {
         assert!(offset.is_multiple_of(4) && bytes.len().is_multiple_of(4), "reads are of words");
         bytes.copy_from_slice(self.place(region, offset, bytes.len()).ok_or(())?);
+        if region == Region::Record
+            && let Some((_, instead)) = self.glitch.take_if(|(at, _)| *at == offset)
+        {
+            bytes.copy_from_slice(&instead);
+        }
         Ok(())
     }
 }

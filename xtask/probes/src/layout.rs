@@ -3,7 +3,9 @@
 use embedded_storage::nor_flash::NorFlash;
 use ota_core::crc::crc32;
 use ota_core::descriptor::{ANY_SLOT, Description, Descriptor, ExtentDigest, LEN};
-use ota_core::flash::{CheckedLayout, Extent, Geometry, Layout, OneDevice, SlotLayout};
+use ota_core::flash::{
+    CheckedLayout, Extent, FixedDevice, FixedLayout, Geometry, Layout, SlotLayout,
+};
 
 use crate::Flash;
 
@@ -11,24 +13,29 @@ const SLOT_SIZE: u32 = 0x8000;
 const SECTOR: u32 = 0x1000;
 const FLASH: Geometry =
     Geometry { size: 0x10_0000, sector_size: SECTOR, write_size: 4, erase_value: 0xFF };
-/// Checked by the compiler, as a loader does it.
-static LAYOUT: CheckedLayout<'static, 1> = match CheckedLayout::new(
-    Layout {
-        record: Extent::new(0, 2 * SECTOR),
-        slots: &[
-            SlotLayout { app: Extent::new(0x1_0000, SLOT_SIZE), data: None },
-            SlotLayout { app: Extent::new(0x1_8000, SLOT_SIZE), data: None },
-        ],
-    },
-    [FLASH],
-) {
-    Ok(layout) => layout,
-    Err(_) => panic!("the layout is wrong"),
-};
+
+/// The layout, checked by the compiler, as a loader has it.
+pub struct Board;
+
+impl FixedLayout for Board {
+    const LAYOUT: CheckedLayout<'static, 1> = match CheckedLayout::new(
+        Layout {
+            record: Extent::new(0, 2 * SECTOR),
+            slots: &[
+                SlotLayout { app: Extent::new(0x1_0000, SLOT_SIZE), data: None },
+                SlotLayout { app: Extent::new(0x1_8000, SLOT_SIZE), data: None },
+            ],
+        },
+        [FLASH],
+    ) {
+        Ok(layout) => layout,
+        Err(_) => panic!("the layout is wrong"),
+    };
+}
 
 /// The device with its layout.
-pub fn device(flash: &mut Flash) -> Option<OneDevice<'static, &mut Flash>> {
-    OneDevice::checked(flash, &LAYOUT).ok()
+pub fn device(flash: &mut Flash) -> Option<FixedDevice<&mut Flash, Board>> {
+    FixedDevice::new(flash).ok()
 }
 
 /// A factory image of 4 KiB of zeros in slot 0, with the SHA-256 given.

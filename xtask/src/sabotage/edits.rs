@@ -50,7 +50,7 @@ pub(crate) const EDITS: &[Edit] = &[
         changes: &[(
             "Phase::Start if position % shape.cells == 0 => {",
             "Phase::Start if position % shape.cells == 0
-                && shape.header(flash, position) != Header::Blank => {",
+                && shape.header(flash, position).0 != Header::Blank => {",
         )],
         why: "a sector that looks blank after a torn erase is used without an erase",
     },
@@ -63,7 +63,7 @@ pub(crate) const EDITS: &[Edit] = &[
                 "Some(newest) => (newest.position, self.next.saturating_sub(1)),",
             ),
             (
-                "Phase::Start if shape.header(flash, position) != Header::Blank => {",
+                "Phase::Start if shape.header(flash, position).0 != Header::Blank => {",
                 "Phase::Start if false => {",
             ),
         ],
@@ -132,9 +132,9 @@ pub(crate) const EDITS: &[Edit] = &[
         name: "read-error-fatal",
         file: LOG,
         changes: &[(
-            "self.unreadable = scan.kinds == Header::UNREADABLE;",
-            "self.unreadable = scan.kinds & Header::UNREADABLE != 0;
-            if self.unreadable {
+            "self.kinds = scan.kinds;",
+            "self.kinds = scan.kinds;
+            if scan.kinds & Header::Unreadable as u32 != 0 {
                 return;
             }",
         )],
