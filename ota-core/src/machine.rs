@@ -363,7 +363,7 @@ impl<'b> Machine<'b> {
             self.failure = Some(error);
             return;
         };
-        if let Some(event) = job.abort_event() {
+        if let Some(event) = job.abort_event(self.job_ok) {
             // Refused if the slot was not marked after all: then there is nothing to undo.
             let _ = self.request(&event);
         }

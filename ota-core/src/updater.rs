@@ -170,6 +170,10 @@ impl<'b, F: FlashRead> Updater<'b, F> {
         set_as_revert: bool,
         commit_timeout_s: Option<u32>,
     ) -> Result<u8, StageError> {
+        if self.machine.record().committed() {
+            // The timer was for the image that is committed now, not for the trial to come.
+            self.deadline_ms = None;
+        }
         self.machine.begin_snapshot(&mut self.flash, set_as_revert, commit_timeout_s)
     }
 
@@ -219,6 +223,10 @@ impl<'b, F: FlashRead> Updater<'b, F> {
     /// [`Refused`]: nothing changes.
     pub fn ask(&mut self, change: Change) -> Result<(), Refused> {
         let record = self.machine.record();
+        if self.machine.appending() {
+            // A second change would silently take the place of the first.
+            return Err(Refused::Busy { slot: record.stage_slot().unwrap_or(record.active()) });
+        }
         if record.committed() {
             // The timer was for the image that is committed now.
             self.deadline_ms = None;

@@ -131,6 +131,9 @@ impl Job {
             return Ok(());
         };
         plan.check_size(size)?;
+        if part == PartKind::App && size == 0 {
+            return Err(StageError::MissingPart { part: name(part) });
+        }
         self.open_part(flash, part, size)
     }
 
@@ -180,12 +183,13 @@ impl Job {
             }
             Source::Raw(raw) => {
                 let found = self.digest.len();
-                if self.current.is_none() || raw.len.is_some_and(|len| len != found) {
+                if self.current.is_none() || found == 0 || raw.len.is_some_and(|len| len != found) {
                     return Err(StageError::Length { found, expected: raw.len.unwrap_or(1) });
                 }
                 self.close_part();
             }
-            Source::Copy(_) => {}
+            // A copy knows its own end.
+            Source::Copy(_) => return Ok(()),
         }
         self.ending = true;
         Ok(())

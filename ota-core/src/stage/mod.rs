@@ -161,8 +161,9 @@ impl Job {
     }
 
     /// What undoes the marking of the slot, if it was marked.
-    pub(crate) fn abort_event(&self) -> Option<Event> {
-        let clean = self.site.trusted && !self.failed;
+    /// `ok`: the change asked for last succeeded.
+    pub(crate) fn abort_event(&self, ok: bool) -> Option<Event> {
+        let clean = self.site.trusted && !self.failed && ok;
         self.marked.then_some(Event::StageAborted { slot: self.site.slot, clean })
     }
 
@@ -296,7 +297,9 @@ impl Job {
         let with_sha1 = self.source.plan(part).is_some_and(|plan| plan.sha1.is_some());
         self.current = Some(part);
         self.digest = PartDigest::new(with_sha1);
-        self.writer = Some(Writer::new(region, geometry, 0, self.site.trusted));
+        // A data part belongs to the application's file system, whose writes may have been cut.
+        let trusted = self.site.trusted && part == PartKind::App;
+        self.writer = Some(Writer::new(region, geometry, 0, trusted));
         self.checkpointed = 0;
         if !self.marked {
             self.phase = Phase::Mark;
