@@ -72,8 +72,14 @@ pub(crate) const EDITS: &[Edit] = &[
     Edit {
         name: "seal-not-awaited",
         file: LOG,
-        changes: &[("newest.sealed && !self.claimed(newest)", "!self.claimed(newest)")],
-        why: "a body that was never sealed is acted on",
+        changes: &[
+            ("Phase::Seal => return Ok(Next::Done),", "Phase::Seal => return Err(AppendFailed),"),
+            (
+                "            Phase::Body => {\n                let len = shape.put_seal(&mut self.part);\n                (Phase::Seal, shape.seal_start(), len)\n            }",
+                "            Phase::Body => return Ok(Next::Done),",
+            ),
+        ],
+        why: "an append is done before its seal is",
     },
     Edit {
         name: "no-heal",
