@@ -72,13 +72,10 @@ pub(crate) const EDITS: &[Edit] = &[
     Edit {
         name: "seal-not-awaited",
         file: LOG,
-        changes: &[
-            ("Phase::Seal => return Ok(Next::Done),", "Phase::Seal => return Err(AppendFailed),"),
-            (
-                "            Phase::Body => {\n                let len = shape.put_seal(&mut self.part);\n                (Phase::Seal, shape.seal_start(), len)\n            }",
-                "            Phase::Body => return Ok(Next::Done),",
-            ),
-        ],
+        changes: &[(
+            "let len = cell::put_seal(&mut self.part);",
+            "if offset < u32::MAX { return Ok(Next::Done); } let len = cell::put_seal(&mut self.part);",
+        )],
         why: "an append is done before its seal is",
     },
     Edit {
