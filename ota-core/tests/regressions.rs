@@ -13,7 +13,7 @@
 
 mod common;
 
-use common::cells::Grid;
+use common::cells::{Cell, Fields, Grid};
 use common::device::{Device, counted, image};
 use ota_core::record::{Reason, SlotState};
 use ota_core::{BootStateChange, ChangeError, Refused};
@@ -216,6 +216,51 @@ fn flash_that_refuses_a_second_program_never_stops_a_boot() {
     assert!(refused > 30, "headers that read blank and cannot be programmed: {refused}");
 }
 
+/// The backup copy of a settled record must stand right behind it: a torn body between the two might
+/// come to life, and would outrank the first when the second is lost.
+#[test]
+fn a_backup_copy_behind_a_cell_that_refused_is_made_again() {
+    let mut device = on_trial(BOARD, |part| part.with_rule(Rule::Never, false));
+    commit(&mut device);
+    let grid = grid(&device);
+    let record = grid.newest(&device.nor);
+    // The next cell has a blank header, and a body that was programmed already.
+    let refuses = grid.body_offset(record + 1);
+    device.nor.poke(refuses, &[0xA5; 4]);
+    let again = PendingOp::Program { address: refuses, bytes: &[0; 4] };
+    assert!(matches!(device.nor.check(&again), Err(NorError::NotErased { .. })));
+
+    let before = device.boot().unwrap();
+    assert_eq!(grid.newest(&device.nor), record + 3, "refused, a copy, a copy of the copy");
+    // What lies between comes to life, and any one cell is lost.
+    let fields = Fields { note: [9; 16], ..Fields::settled(0, &[0, 0]) };
+    grid.poke(&mut device.nor, &Cell::v1(record + 1, &fields));
+    for lost in [record, record + 1, record + 2, record + 3] {
+        let mut copy = device.clone();
+        copy.nor.set_unreadable(grid.offset(lost)..grid.offset(lost) + grid.stride);
+        let plan = copy.boot().unwrap();
+        assert_eq!((plan.slot, plan.record), (before.slot, before.record), "{lost}");
+    }
+}
+
+#[test]
+fn no_body_is_written_behind_a_header_that_does_not_read_back() {
+    // A second program is allowed and fatal: check bits of both programs match neither.
+    let mut device = on_trial(BOARD, |part| part.with_rule(Rule::Free, true));
+    device = device.with_weak(Weak::PerBoot);
+    let grid = grid(&device);
+    let next = grid.newest(&device.nor) + 1;
+    device.cut(0, Tear::Bits { percent: 0, seed: 0 }, commit);
+    device.nor.power_on_as(Flicker::Old);
+    let header = grid.offset(next)..grid.offset(next) + 8;
+    assert_eq!(device.nor.peek(header.clone()), [0xFF; 8], "reads blank");
+    assert!(!device.nor.is_blank(header.clone()), "and is not");
+    assert_truth(&mut device, COMMIT, "after a torn header");
+    assert!(cannot_be_read(&mut device, header.start, 8), "it was programmed again");
+    let body = grid.body_offset(next);
+    assert!(device.nor.is_blank(body..body + grid.body_room));
+}
+
 /// Parts with check bits: internal flash of 8-byte words, and of 4-byte words that erase to zero.
 const WITH_ECC: [&str; 2] = ["stm32l4:app=4K", "stm32l0:app=4K"];
 
@@ -362,7 +407,7 @@ fn slot_bytes(device: &Device) -> std::ops::Range<u32> {
     device.app_address(1)..device.descriptor_address(1)
 }
 
-/// Not from elsewhere: found in this engine by reading it.
+/// Not from elsewhere: found in this engine, by reading it and by `fuzz/`'s `engine_ops`.
 ///
 /// An interrupted job leaves a torn sector that reads blank. A shorter image is installed over it, so
 /// that the slot is bootable again, and its end is still torn. The next long image must not be
