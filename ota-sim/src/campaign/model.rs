@@ -17,6 +17,8 @@ pub type ImageId = u8;
 pub struct Model {
     /// The whole image in each slot, if the slot may be booted.
     pub slots: Vec<Option<ImageId>>,
+    /// Whether the image in each slot came by an update and was never confirmed.
+    pub unproven: Vec<bool>,
     /// The slot that is chosen.
     pub active: u8,
     /// The slot to go back to.
@@ -108,6 +110,7 @@ impl Model {
         held[0] = Some(0);
         Self {
             slots: held,
+            unproven: vec![false; usize::from(slots)],
             active: 0,
             revert: 0,
             booted: 0,
@@ -125,6 +128,11 @@ impl Model {
     /// The image in a slot.
     pub fn image(&self, slot: u8) -> Option<ImageId> {
         self.slots.get(usize::from(slot)).copied().flatten()
+    }
+
+    /// Whether a slot's image waits for its first confirmation.
+    pub fn is_unproven(&self, slot: u8) -> bool {
+        self.unproven.get(usize::from(slot)).copied().unwrap_or(false)
     }
 
     /// After a boot with every image whole; the image that runs is that of `booted`.
@@ -151,9 +159,10 @@ impl Model {
         if ok(plain.booted) {
             return Some(plain);
         }
-        let tried = (!self.committed && self.trials_left == 0).then_some(self.active);
-        let rest = (0..self.slots.len() as u8).filter(|slot| Some(*slot) != tried);
-        let next = [self.revert].into_iter().chain(rest).find(|slot| ok(*slot))?;
+        // What was never confirmed is on trial once, and never a way out.
+        let rest = 0..self.slots.len() as u8;
+        let mut ways_out = [self.revert].into_iter().chain(rest);
+        let next = ways_out.find(|slot| ok(*slot) && !self.is_unproven(*slot))?;
         let mut after = self.clone();
         after.fall_back_to(next, "verification failed");
         Some(after)
@@ -177,6 +186,7 @@ impl Model {
             Request::Install { image, counter, timeout_s } => {
                 return self.fill(*counter, |after, slot| {
                     after.slots[usize::from(slot)] = Some(*image);
+                    after.unproven[usize::from(slot)] = true;
                     after.revert = self.active;
                     after.active = slot;
                     after.committed = false;
@@ -242,6 +252,7 @@ impl Model {
         for slot in self.targets() {
             let mut begun = self.clone();
             begun.slots[usize::from(slot)] = None;
+            begun.unproven[usize::from(slot)] = false;
             if begun.revert == slot {
                 begun.revert = begun.active;
             }
@@ -254,13 +265,16 @@ impl Model {
     }
 
     /// The slots that may be overwritten: not the active one; the one to go back to only if there is
-    /// no other; one that holds an image only if all do.
+    /// no other; one that holds an image only if all do, and then one that was never confirmed first.
     fn targets(&self) -> Vec<u8> {
         let others = (0..self.slots.len() as u8).filter(|slot| *slot != self.active);
         let (kept, free): (Vec<u8>, Vec<u8>) = others.partition(|slot| *slot == self.revert);
         let (full, empty): (Vec<u8>, Vec<u8>) =
             free.into_iter().partition(|slot| self.image(*slot).is_some());
-        [empty, full, kept].into_iter().find(|slots| !slots.is_empty()).unwrap_or_default()
+        let (unproven, proven): (Vec<u8>, Vec<u8>) =
+            full.into_iter().partition(|slot| self.is_unproven(*slot));
+        let choices = [empty, unproven, proven, kept];
+        choices.into_iter().find(|slots| !slots.is_empty()).unwrap_or_default()
     }
 
     fn confirm(&mut self, counter: u32) {
@@ -268,6 +282,7 @@ impl Model {
         self.trials_left = 0;
         self.new = false;
         self.counter = self.counter.max(counter);
+        self.unproven[usize::from(self.active)] = false;
     }
 
     fn go_back(&mut self, why: &'static str) {
@@ -294,11 +309,15 @@ impl Model {
         }
         if let Some(slot) = change.active {
             after.active = slot;
-            if moves && after.revert == slot {
+            if moves && after.revert == slot && !self.is_unproven(self.active) {
                 after.revert = self.active;
             }
         }
         after.revert = change.revert.unwrap_or(after.revert);
+        let untried = moves && self.is_unproven(after.active);
+        if self.is_unproven(after.revert) || (untried && change.committed == Some(true)) {
+            return None;
+        }
         after.timeout_s = change.commit_timeout_s.unwrap_or(after.timeout_s);
         if moves {
             after.why = "set by SetBootState";
@@ -309,12 +328,12 @@ impl Model {
                 if self.booted != self.active {
                     return None;
                 }
-                after.counter = after.counter.max(counter);
+                after.confirm(counter);
             }
             after.committed = true;
             after.trials_left = 0;
             after.new = false;
-        } else if change.committed == Some(false) || (stays_unconfirmed && moves) {
+        } else if change.committed == Some(false) || untried || (stays_unconfirmed && moves) {
             after.committed = false;
             after.new = false;
             after.trials_left = self.trials;
