@@ -60,9 +60,7 @@ pub enum OpenError {
 impl core::fmt::Display for OpenError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::RecordTooSmall => {
-                crate::record::RecordTooSmall.fmt(f)
-            }
+            Self::RecordTooSmall => crate::record::RecordTooSmall.fmt(f),
             Self::NoRecord => {
                 f.write_str("no boot record: boot once through the loader, which writes it")
             }
@@ -439,8 +437,7 @@ impl<'b> Machine<'b> {
     fn gives_up(&mut self) -> bool {
         let event = self.job.take().and_then(|job| job.abort_event(self.job_ok));
         // Refused if the slot was not marked after all.
-        event.is_some_and(|event| self.apply(&event, Origin::Job).is_ok())
-            && self.append.is_some()
+        event.is_some_and(|event| self.apply(&event, Origin::Job).is_ok()) && self.append.is_some()
     }
 
     fn busy(&self) -> Refused {

@@ -4,11 +4,11 @@
 mod common;
 
 use common::device::{Device, bundle, image, install_bundle};
+use ota_core::flash::Extent;
 use ota_core::record::{Reason, SlotState};
 use ota_core::{BootStateChange, ChangeError, Config, JobState, Refused, StageError, Updater};
 use ota_sim::factory::Image;
 use ota_sim::flash::SimFlash;
-use ota_core::flash::Extent;
 use ota_sim::nor::{Nor, NorDevice, NorError, PendingOp, Shape};
 
 const BOARD: &str = "sim:app=4K,data=0";

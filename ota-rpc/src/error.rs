@@ -122,10 +122,9 @@ impl Explain for EngineError {
 fn of_stage(error: &StageError) -> Class {
     match error {
         StageError::Refused(refused) => of_refused(refused),
-        StageError::NoSlot
-        | StageError::Aborted
-        | StageError::TooLate
-        | StageError::NotRunning => Class::Refused,
+        StageError::NoSlot | StageError::Aborted | StageError::TooLate | StageError::NotRunning => {
+            Class::Refused
+        }
         StageError::Bundle(_)
         | StageError::TooBig { .. }
         | StageError::Digest { .. }

@@ -196,8 +196,7 @@ impl Record {
             && (slot_ok(self.booted()) || self.booted() == NO_SLOT)
             && (slot_ok(self.get(STAGE_SLOT)) || self.get(STAGE_SLOT) == NO_SLOT)
             && Reason::from_byte(self.get(REASON)).is_some()
-            && (0..slots)
-                .all(|slot| SlotState::from_byte(self.state_bits(slot)).is_some())
+            && (0..slots).all(|slot| SlotState::from_byte(self.state_bits(slot)).is_some())
     }
 
     /// The bytes of the fields: 50 and 5 for each slot.

@@ -168,7 +168,8 @@ impl Log {
     pub(crate) fn append(&self) -> Append {
         let (position, end) = self.target();
         let part = [0; MAX_PART];
-        Append { position, end, phase: Phase::Start, offset: 0, len: 0, part, crc: Crc32::new() }
+        let phase = Phase::Start;
+        Append { position, end, spare: true, phase, offset: 0, len: 0, part, crc: Crc32::new() }
     }
 
     /// The next step of an append of `record`: see [`Append::step`].
@@ -230,8 +231,7 @@ impl Log {
             }
         };
         let end = shape.end_of_reach(start);
-        // At the end, interrupted appends have used every cell but those of the sealed record.
-        (if next < end { next } else { end.wrapping_sub(shape.cells.get()) }, end)
+        (next, end)
     }
 }
 
@@ -315,6 +315,8 @@ pub(crate) struct Append {
     position: u32,
     /// The first position that is out of reach.
     end: u32,
+    /// The last sector within reach may still be erased once more.
+    spare: bool,
     phase: Phase,
     /// The part of the cell that is being programmed: where, and its bytes.
     offset: u32,
@@ -352,7 +354,16 @@ impl Append {
         }
         self.part.fill(shape.erase_value());
         let (phase, at, len) = match self.phase {
-            Phase::Start if position >= self.end.min(POSITION_LIMIT) => return Err(AppendFailed),
+            Phase::Start if position >= self.end => {
+                // Interrupted appends have used every cell but those of the sealed record, or none of
+                // them takes anything.
+                if !core::mem::take(&mut self.spare) {
+                    return Err(AppendFailed);
+                }
+                self.position = self.end.wrapping_sub(shape.cells.get());
+                return Ok(Next::Again);
+            }
+            Phase::Start if position >= POSITION_LIMIT => return Err(AppendFailed),
             // The first cell of a sector.
             Phase::Start if position % shape.cells == 0 => {
                 self.phase = Phase::Erase;

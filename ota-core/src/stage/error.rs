@@ -126,7 +126,9 @@ impl core::fmt::Display for StageError {
                 write!(f, "the image in slot {slot} does not verify; it is not copied")
             }
             Self::Aborted => f.write_str("Update aborted"),
-            Self::TooLate => f.write_str("too late to abort: it is complete and boots next; revert it"),
+            Self::TooLate => {
+                f.write_str("too late to abort: it is complete and boots next; revert it")
+            }
             Self::NotRunning => f.write_str("no update is running; begin one first"),
         }
     }
