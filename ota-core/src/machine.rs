@@ -414,9 +414,11 @@ impl<'b> Machine<'b> {
             return Err(StageError::RecordNotWritten);
         }
         self.job = None;
-        // A slot that stays marked does no harm, but an abort promises to unmark it.
+        // A slot that stays marked does no harm, but an abort promises to unmark it. Told by the next
+        // step: this one may be made by who wants another change.
         let failure = self.failure.take().filter(|error| *error != StageError::Aborted);
-        Err(failure.unwrap_or(StageError::RecordNotWritten))
+        self.failure = failure.or(Some(StageError::RecordNotWritten));
+        Ok(Step::Again)
     }
 
     fn rescan<F: FlashRead>(&mut self, flash: &mut F) {

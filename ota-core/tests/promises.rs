@@ -263,6 +263,30 @@ fn a_note_that_cannot_be_written_does_not_end_a_job_in_silence() {
 }
 
 #[test]
+fn a_job_whose_append_failed_in_another_call_has_failed() {
+    let mut device = fresh(BOARD);
+    let next = bundle(&images()[1]);
+    let refuses = std::cell::Cell::new(false);
+    let record = device.board.layout().record;
+    let stubborn = Stubborn { nor: &mut device.nor, record, refuses: &refuses };
+    let mut buffer = vec![0; device.board.buffer_size()];
+    let map = SimFlash::new(stubborn, &device.board).unwrap();
+    let mut app = Updater::open(map, Config::new("sim"), &mut buffer, 0).unwrap();
+    app.begin(300, None).unwrap();
+    app.write(&next).unwrap();
+    app.end_of_input().unwrap();
+    while app.progress().is_some() {
+        app.step().unwrap();
+    }
+    refuses.set(true);
+    assert!(app.is_changing(), "the image is about to be made known");
+    assert_eq!(app.set_note([7; 16]), Err(ChangeError::RecordNotWritten));
+    assert_eq!(app.run(), Err(StageError::RecordNotWritten), "not Idle: that is success");
+    assert_eq!(app.run(), Ok(JobState::Idle));
+    assert!(app.boot_state().committed);
+}
+
+#[test]
 fn nothing_else_is_chosen_while_a_job_runs() {
     let [old, new, next] = images();
     let mut device = Device::updated("sim:app=4K,data=0,slots=3", &old, &new);
