@@ -162,6 +162,5 @@ fn two_sectors_of_one_cell_are_too_small() {
     let layout = Layout { record: device.record, slots: &device.slots };
     let flash = Small::<128>::flash(&mut device.nor, layout);
     assert_eq!(flash.geometry(Region::Record).unwrap().size, 256);
-    drop(flash);
     assert_eq!(device.boot().unwrap_err(), RecoverReason::RecordTooSmall);
 }
