@@ -115,24 +115,28 @@ pub(super) fn region_of(rig: &Rig, op: &PendingOp<'_>) -> Where {
     if descriptor { Where::Descriptor } else { Where::App }
 }
 
+/// A header and a seal: no cell is shorter.
+const SMALLEST_CELL: usize = 8 + 4;
+
 /// Addresses of the cells that are sealed now, in the order in which they were written. Found by
 /// the bytes that the format document gives, not by the engine.
 pub(super) fn sealed_cells(nor: &Nor, record: std::ops::Range<u32>) -> Vec<u32> {
     let bytes = nor.peek(record);
+    let position = |header: &[u8]| u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+    let is_header = |bytes: &[u8]| {
+        bytes[0] == b'O'
+            && bytes[2] == 1
+            && u32::from(bytes[1]) == 0x40 + position(bytes).count_zeros()
+    };
     let mut cells: Vec<(u32, u32)> = Vec::new();
-    for at in (0..bytes.len().saturating_sub(128)).step_by(4) {
-        let header = &bytes[at..];
-        let head = |bytes: &[u8]| {
-            let position = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-            bytes[0] == b'O'
-                && u32::from(bytes[1]) == 0x40 + position.count_zeros()
-                && bytes[2] == 1
-        };
-        let sealed = header[8..].windows(4).take(200).position(|word| word == b"SEAL");
-        let next = header[8..].windows(8).position(head);
-        if head(header) && sealed.is_some_and(|seal| next.is_none_or(|next| seal < next)) {
-            let position = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
-            cells.push((position, at as u32));
+    // The search for a seal is long, and most places hold no header.
+    let last = bytes.len().saturating_sub(SMALLEST_CELL);
+    for at in (0..=last).step_by(4).filter(|at| is_header(&bytes[*at..])) {
+        let rest = &bytes[at + 8..];
+        let seal = rest.windows(4).take(200).position(|word| word == b"SEAL");
+        let next = || rest.windows(8).take(200).position(is_header);
+        if seal.is_some_and(|seal| next().is_none_or(|next| seal < next)) {
+            cells.push((position(&bytes[at..]), at as u32));
         }
     }
     cells.sort_unstable();
