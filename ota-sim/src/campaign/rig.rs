@@ -11,6 +11,9 @@ use crate::nor::{Nor, NorDevice, Part, Rule, Weak};
 /// Bytes of an image.
 pub const IMAGE_SIZE: usize = 32 * 1024;
 const RECORD_BYTES: u32 = 4096;
+/// What the loader is lent. Boards lend 256 bytes at the most; the tests of ota-core do too. More
+/// makes a campaign faster, and the image is read and digested whole all the same.
+const BOOT_BUFFER: usize = 1024;
 
 /// A kind of device: part, rule and layout.
 #[derive(Clone, Debug)]
@@ -125,7 +128,7 @@ impl Rig {
     /// One boot through the loader's code, every image that is booted verified whole.
     pub fn boot<D: NorDevice>(&self, device: D) -> Result<BootPlan, RecoverReason> {
         let options = BootOptions { trials: self.trials, ..BootOptions::default() };
-        let mut buffer = [0; 256];
+        let mut buffer = [0; BOOT_BUFFER];
         let erase_value = self.part.shape.erase_value;
         crate::with_port!(device, port => {
             let mut map = OneDevice::with_erase_value(port, self.layout(), erase_value)
