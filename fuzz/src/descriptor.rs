@@ -7,7 +7,7 @@ use ota_core::verify::{Check, Wanted, verify};
 use ota_core::{BootOptions, Config, StageError, Updater, boot};
 
 use crate::input::Input;
-use crate::memory::Memory;
+use crate::memory::{Memory, sha256};
 
 const LEN: usize = 384;
 
@@ -39,6 +39,9 @@ pub fn descriptor_decode(data: &[u8]) {
     }
     if has(3) {
         bytes[20..24].copy_from_slice(&crc32(&app).to_le_bytes());
+    }
+    if has(5) {
+        bytes[32..64].copy_from_slice(&sha256(&app));
     }
     if has(4) {
         let crc = crc32(&bytes[..LEN - 4]);
@@ -91,8 +94,19 @@ fn check_boot(flash: &mut Memory, slot: u8, whole: bool) {
     match app.begin_snapshot(false, None) {
         Ok(target) => {
             assert_eq!(target, 1 - plan.slot);
-            app.run().unwrap();
-            assert!(app.record().bootable(target));
+            let copied = app.run();
+            let record = *app.record();
+            let source = flash.region(Region::App(plan.slot));
+            let room = source.len() - 512;
+            let len = u32::from_le_bytes(source[room + 16..][..4].try_into().unwrap()) as usize;
+            // A boot checks the CRC-32 only, a copy both digests.
+            if source[room + 32..][..32] == sha256(&source[..len]) {
+                copied.unwrap();
+                assert!(record.bootable(target));
+            } else {
+                assert_eq!(copied, Err(StageError::SourceDamaged { slot: plan.slot }));
+                assert_eq!(record.stage_slot(), None);
+            }
         }
         Err(StageError::Refused(_) | StageError::TooBig { .. }) => {}
         Err(error) => panic!("{error}"),

@@ -63,6 +63,10 @@ pub(crate) fn image(slot: u8) -> Vec<u8> {
     (0..IMAGE_LEN).map(|at| (at as u8).wrapping_mul(7) ^ slot.wrapping_add(0x31)).collect()
 }
 
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    <sha2::Sha256 as sha2::Digest>::digest(bytes).into()
+}
+
 /// Its descriptor.
 pub(crate) fn descriptor(slot: u8) -> Descriptor {
     let app = image(slot);
@@ -70,7 +74,7 @@ pub(crate) fn descriptor(slot: u8) -> Descriptor {
         app: ExtentDigest {
             len: app.len() as u32,
             crc: ota_core::crc::crc32(&app),
-            sha256: [slot; 32],
+            sha256: sha256(&app),
         },
         data: None,
         version: "1",

@@ -47,7 +47,7 @@ fn makes_sense(bytes: &[u8], slots: u8) -> bool {
         && (slot(4) || bytes[4] == 0xFF)
         && (slot(13) || bytes[13] == 0xFF)
         && bytes[12] <= 8
-        && states.into_iter().all(|state| *state & 0x7F <= 2)
+        && states.into_iter().all(|state| *state & 0x3F <= 2)
 }
 
 /// A valid cell; the one that counts is the highest.
