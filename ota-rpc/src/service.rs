@@ -1,5 +1,6 @@
 //! The service: requests in, replies and actions out.
 
+mod permit;
 mod poll;
 mod reply;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod transfer;
 use heapless::String;
 use ota_core::json::Text;
 
+pub use permit::Permit;
 pub use poll::{Deferred, Polled};
 pub(crate) use transfer::{Chunk, Job, Receiving, Source};
 pub use transfer::{FeedError, SourceError};
@@ -31,12 +33,22 @@ pub struct Config<'d> {
     pub update_timeout_s: u32,
     /// `commit_timeout` of updates that do not give one, in s; 0: they commit themselves.
     pub commit_timeout_s: u32,
+    /// Who may do what. None: everybody everything, which is for lines and loopback addresses that
+    /// nobody else can reach. See [`Config::is_open`].
+    #[cfg(feature = "auth")]
+    pub access: Option<crate::auth::Access<'d>>,
 }
 
 impl<'d> Config<'d> {
     /// The defaults of Mongoose OS.
     pub const fn new(device_id: &'d str) -> Self {
-        Self { device_id, update_timeout_s: DEFAULT_UPDATE_TIMEOUT_S, commit_timeout_s: 0 }
+        Self {
+            device_id,
+            update_timeout_s: DEFAULT_UPDATE_TIMEOUT_S,
+            commit_timeout_s: 0,
+            #[cfg(feature = "auth")]
+            access: None,
+        }
     }
 }
 
@@ -63,6 +75,8 @@ pub struct Service<'d, P> {
     pub(crate) message: String<MAX_MESSAGE_BYTES>,
     pub(crate) outstanding: Option<Outstanding>,
     pub(crate) reboot: Reboot,
+    #[cfg(feature = "auth")]
+    pub(crate) guard: crate::auth::Guard,
 }
 
 /// How the last update ended.
@@ -139,6 +153,8 @@ impl<'d, P: Platform> Service<'d, P> {
             message: String::new(),
             outstanding: None,
             reboot: Reboot::Off,
+            #[cfg(feature = "auth")]
+            guard: crate::auth::Guard::new(),
         }
     }
 

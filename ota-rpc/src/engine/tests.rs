@@ -141,7 +141,7 @@ impl<'f> Device<'f> {
     /// The `result` or `error` of a call, whenever it comes.
     fn call(&mut self, method: &str, params: &str) -> String {
         let request = format!(r#"{{"id":1,"method":"{method}","params":{params}}}"#);
-        let from = Channel { id: ChannelId(0), kind: ChannelKind::Uart, info: "" };
+        let from = Channel::new(ChannelId(0), ChannelKind::Uart, "");
         let mut out = [0; 1024];
         let outcome =
             self.service.handle(request.as_bytes(), from, self.now_ms, &mut self.updater, &mut out);

@@ -1,5 +1,9 @@
 //! The service with a made-up engine, request by request.
 
+#[cfg(feature = "auth")]
+mod acl;
+#[cfg(feature = "auth")]
+mod auth;
 mod bench;
 mod boot_state;
 mod hostile;

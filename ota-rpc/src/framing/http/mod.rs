@@ -1,0 +1,5 @@
+//! HTTP.
+
+mod authorization;
+
+pub use authorization::{Authorization, BadHeader, DigestFields};
