@@ -1,6 +1,6 @@
 //! The header `Authorization: Digest`, of RFC 7616.
 
-use core::fmt;
+use super::parameters::{BadHeader, Parameters, is_space};
 
 /// What a request says of who sends it, and what the answer to a challenge is about.
 #[derive(Clone, Copy, Debug)]
@@ -37,19 +37,6 @@ pub struct DigestFields<'a> {
     pub nc: Option<&'a str>,
 }
 
-/// A header that is no list of parameters, or has one twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct BadHeader;
-
-impl fmt::Display for BadHeader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the header is no list of parameters, or has one twice")
-    }
-}
-
-impl core::error::Error for BadHeader {}
-
 impl<'a> DigestFields<'a> {
     /// Reads the header, with parameters in any order, quoted or not. None if it has another scheme
     /// than digest: then it is as if there were none.
@@ -58,12 +45,13 @@ impl<'a> DigestFields<'a> {
     /// [`BadHeader`]. Never panics.
     pub fn parse(header: &'a str) -> Result<Option<Self>, BadHeader> {
         let header = header.trim_matches(is_space);
-        let (scheme, mut rest) = header.split_once(is_space).unwrap_or((header, ""));
+        let (scheme, rest) = header.split_once(is_space).unwrap_or((header, ""));
         if !scheme.eq_ignore_ascii_case("Digest") {
             return Ok(None);
         }
         let mut fields = Self::default();
-        while let Some((name, value)) = next_parameter(&mut rest)? {
+        for parameter in Parameters::new(rest, ',') {
+            let (name, value) = parameter?;
             if let Some(field) = fields.field(name)
                 && field.replace(value).is_some()
             {
@@ -88,51 +76,6 @@ impl<'a> DigestFields<'a> {
         let mut fields = fields.into_iter();
         fields.find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, field)| field)
     }
-}
-
-/// Takes a parameter and the comma behind it off `rest`; none at its end.
-fn next_parameter<'a>(rest: &mut &'a str) -> Result<Option<(&'a str, &'a str)>, BadHeader> {
-    // A list may have empty members.
-    let start = rest.trim_start_matches(|c| is_space(c) || c == ',');
-    if start.is_empty() {
-        return Ok(None);
-    }
-    let (name, value) = start.split_once('=').ok_or(BadHeader)?;
-    let name = name.trim_end_matches(is_space);
-    let value = value.trim_start_matches(is_space);
-    let (value, behind) = match value.strip_prefix('"') {
-        Some(inside) => split_quoted(inside).ok_or(BadHeader)?,
-        None => {
-            let end = value.find([' ', '\t', ',', '"']).unwrap_or(value.len());
-            value.split_at_checked(end).ok_or(BadHeader)?
-        }
-    };
-    let behind = behind.trim_start_matches(is_space);
-    if name.is_empty() || name.contains([' ', '\t', '"', ',']) {
-        return Err(BadHeader);
-    }
-    *rest = match behind.strip_prefix(',') {
-        Some(next) => next,
-        None if behind.is_empty() => "",
-        None => return Err(BadHeader),
-    };
-    Ok(Some((name, value)))
-}
-
-/// Splits at the quote that ends a string, which is one without a `\` before it.
-fn split_quoted(text: &str) -> Option<(&str, &str)> {
-    let mut is_escaped = false;
-    let end = text.find(|c| {
-        let ends = c == '"' && !is_escaped;
-        is_escaped = c == '\\' && !is_escaped;
-        ends
-    })?;
-    let (inside, behind) = text.split_at_checked(end)?;
-    Some((inside, behind.strip_prefix('"')?))
-}
-
-fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\t')
 }
 
 #[cfg(test)]

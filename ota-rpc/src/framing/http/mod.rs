@@ -1,5 +1,9 @@
 //! HTTP.
 
 mod authorization;
+mod multipart;
+mod parameters;
 
-pub use authorization::{Authorization, BadHeader, DigestFields};
+pub use authorization::{Authorization, DigestFields};
+pub use multipart::{Multipart, MultipartError, Part};
+pub use parameters::BadHeader;
