@@ -6,6 +6,7 @@ mod reply;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transfer;
+mod upload;
 
 use heapless::String;
 use ota_core::json::Text;
@@ -14,6 +15,7 @@ pub use permit::Permit;
 pub use poll::{Deferred, Polled};
 pub(crate) use transfer::{Chunk, Job, Receiving, Source};
 pub use transfer::{FeedError, SourceError};
+use upload::GONE;
 
 use crate::channel::{Channel, ChannelId};
 use crate::frame::Rejected;
@@ -190,10 +192,12 @@ impl<'d, P: Platform> Service<'d, P> {
         self.reboot.flushed(channel, now_ms);
     }
 
-    /// `channel` has ended: what was to be sent there is dropped. An update that came over it goes
-    /// on, because its sender may connect again.
+    /// `channel` has ended: what was to be sent there is dropped. An update that came over it by
+    /// `OTA.Write` goes on, because its sender may connect again; one that is uploaded as a form
+    /// ends with it.
     pub fn channel_closed(&mut self, channel: ChannelId, now_ms: u64) {
         self.reboot.flushed(channel, now_ms);
+        self.upload_closed(channel);
         let is_waiting = |outstanding: &&mut Outstanding| outstanding.channel == channel;
         if let Some(outstanding) = self.outstanding.as_mut().filter(is_waiting) {
             if outstanding.stage == Stage::Settled(Answer::Applied) {

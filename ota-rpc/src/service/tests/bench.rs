@@ -122,6 +122,10 @@ impl Ota for Engine {
         self.wanted.is_some_and(|wanted| offset <= wanted)
     }
 
+    fn set_commit_timeout(&mut self, commit_timeout_s: u32) {
+        self.calls.push(format!("set_commit_timeout {commit_timeout_s}"));
+    }
+
     fn end_of_input(&mut self) -> Result<(), Trouble> {
         self.called("end_of_input", ())
     }
