@@ -7,10 +7,12 @@ mod auth;
 mod bench;
 mod boot_state;
 mod hostile;
+mod http;
 mod limits;
 mod pull;
 mod push;
 mod reboot;
+mod upload;
 mod wire;
 
 pub(crate) use bench::base64;
