@@ -199,3 +199,13 @@ impl Guard {
         self.paces.get_mut(kind as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_little() {
+        assert!(size_of::<Guard>() <= 384, "{}", size_of::<Guard>());
+    }
+}

@@ -12,6 +12,8 @@ mod limits;
 mod pull;
 mod push;
 mod reboot;
+#[cfg(feature = "auth")]
+mod replay;
 mod upload;
 mod wire;
 

@@ -61,7 +61,7 @@ impl Bench {
 }
 
 /// Code and message of an error.
-fn error(reply: &str) -> (i64, String) {
+pub(super) fn error(reply: &str) -> (i64, String) {
     let reply: Value = serde_json::from_str(reply).unwrap();
     let error = &reply["error"];
     let code = error["code"].as_i64().unwrap_or_else(|| panic!("{reply}"));
@@ -69,7 +69,7 @@ fn error(reply: &str) -> (i64, String) {
 }
 
 /// The nonce of a challenge.
-fn nonce(reply: &str) -> u32 {
+pub(super) fn nonce(reply: &str) -> u32 {
     let (code, message) = error(reply);
     assert_eq!(code, 401, "{reply}");
     let challenge: Value = serde_json::from_str(&message).unwrap();
@@ -77,7 +77,7 @@ fn nonce(reply: &str) -> u32 {
 }
 
 /// What `mos` answers to a challenge.
-fn answer(algorithm: Algorithm, password: &str, nonce: u32) -> String {
+pub(super) fn answer(algorithm: Algorithm, password: &str, nonce: u32) -> String {
     let ha1 = Digest::of_password(algorithm, "admin", "RPC", password);
     let ha2 = Digest::of(algorithm, format_args!("dummy_method:dummy_uri"));
     let response = Digest::of(algorithm, format_args!("{ha1}:{nonce}:1:5:auth:{ha2}"));
@@ -89,7 +89,7 @@ fn answer(algorithm: Algorithm, password: &str, nonce: u32) -> String {
 }
 
 /// What `mos` answers over HTTP.
-fn header(password: &str, nonce: u32, count: u32) -> String {
+pub(super) fn header(password: &str, nonce: u32, count: u32) -> String {
     let algorithm = Algorithm::Sha256;
     let ha1 = Digest::of_password(algorithm, "admin", "RPC", password);
     let ha2 = Digest::of(algorithm, format_args!("POST:/rpc"));
