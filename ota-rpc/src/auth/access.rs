@@ -169,7 +169,7 @@ impl<'d> Access<'d> {
             (any_channel || glob::matches(rule.ch_type, kind.name().chars()))
                 && glob::matches(rule.method, method.clone())
         };
-        match self.rules.iter().find(fits).map(|rule| rule.acl.trim()) {
+        match self.rules.iter().find(fits).map(|rule| rule.acl.trim_ascii()) {
             Some("*") => Demand::Nothing,
             Some("-*") | None => Demand::Impossible,
             Some(acl) => Demand::User(acl),
@@ -189,7 +189,7 @@ impl<'d> Access<'d> {
 
 /// Whether a list admits a user.
 pub(crate) fn admits(acl: &str, user: &str) -> bool {
-    let entries = acl.split(',').map(str::trim);
+    let entries = acl.split(',').map(str::trim_ascii);
     let mut fitting = entries.filter_map(|entry| {
         let (admits, name) = match entry.strip_prefix('-') {
             Some(name) => (false, name),
@@ -205,7 +205,7 @@ fn is_acl(acl: &str) -> bool {
         Some(name) => name == "*" || is_name(name),
         None => entry == "*",
     };
-    acl.split(',').map(str::trim).all(is_entry)
+    acl.split(',').map(str::trim_ascii).all(is_entry)
 }
 
 /// Such a name stands in quotes and before colons without anything done to it.

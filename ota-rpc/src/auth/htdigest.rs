@@ -7,7 +7,7 @@ use super::digest::Digest;
 /// are left out, such as those of other realms.
 pub fn users<'t>(file: &'t str, realm: &str) -> impl Iterator<Item = User<'t>> {
     file.lines().filter_map(move |line| {
-        let (name, rest) = line.trim_end().split_once(':')?;
+        let (name, rest) = line.trim_ascii_end().split_once(':')?;
         let (found, hex) = rest.split_once(':')?;
         let ha1 = Digest::from_hex(hex)?;
         (found == realm).then_some(User { name, ha1 })

@@ -44,7 +44,7 @@ impl<'a> DigestFields<'a> {
     /// # Errors
     /// [`BadHeader`]. Never panics.
     pub fn parse(header: &'a str) -> Result<Option<Self>, BadHeader> {
-        let header = header.trim_matches(is_space);
+        let header = header.trim_ascii();
         let (scheme, rest) = header.split_once(is_space).unwrap_or((header, ""));
         if !scheme.eq_ignore_ascii_case("Digest") {
             return Ok(None);

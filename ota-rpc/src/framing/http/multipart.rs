@@ -21,7 +21,7 @@ use core::fmt;
 
 use heapless::{String, Vec};
 
-use super::parameters::{BadHeader, Parameters, is_space};
+use super::parameters::{BadHeader, Parameters};
 use crate::limits::{
     MAX_BOUNDARY_BYTES, MAX_FIELD_BYTES, MAX_PART_LINE_BYTES, MAX_PART_LINES, MAX_PARTS,
 };
@@ -157,7 +157,7 @@ impl Multipart {
             (1..=MAX_BOUNDARY_BYTES).contains(&boundary.len())
                 && boundary.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         };
-        let is_form = kind.trim_matches(is_space).eq_ignore_ascii_case("multipart/form-data");
+        let is_form = kind.trim_ascii().eq_ignore_ascii_case("multipart/form-data");
         let boundary = boundary.filter(is_plain).filter(|_| is_form);
         let boundary = boundary.ok_or(MultipartError::NotAForm)?;
         let mut delimiter = Vec::new();
@@ -343,7 +343,7 @@ impl Multipart {
 
     fn read_line(&mut self) -> Result<(), BadHeader> {
         let Some((name, value)) = self.text.split_once(':') else { return Ok(()) };
-        if !name.trim_matches(is_space).eq_ignore_ascii_case("Content-Disposition") {
+        if !name.trim_ascii().eq_ignore_ascii_case("Content-Disposition") {
             return Ok(());
         }
         let Some((_, list)) = value.split_once(';') else { return Ok(()) };

@@ -41,11 +41,11 @@ impl<'a> Parameters<'a> {
     /// Takes a parameter and the separator behind it off `start`.
     fn take(&mut self, start: &'a str) -> Result<(&'a str, &'a str), BadHeader> {
         let (name, value) = start.split_once('=').ok_or(BadHeader)?;
-        let name = name.trim_end_matches(is_space);
+        let name = name.trim_ascii_end();
         if name.is_empty() || name.contains([' ', '\t', '"', self.separator]) {
             return Err(BadHeader);
         }
-        let value = value.trim_start_matches(is_space);
+        let value = value.trim_ascii_start();
         let (value, behind) = match value.strip_prefix('"') {
             Some(inside) => split_quoted(inside).ok_or(BadHeader)?,
             None => {
@@ -53,7 +53,7 @@ impl<'a> Parameters<'a> {
                 value.split_at_checked(end).ok_or(BadHeader)?
             }
         };
-        let behind = behind.trim_start_matches(is_space);
+        let behind = behind.trim_ascii_start();
         self.rest = match behind.strip_prefix(self.separator) {
             Some(next) => next,
             None if behind.is_empty() => "",
