@@ -6,7 +6,7 @@ use crate::descriptor::{Descriptor, Head};
 use crate::flash::{FlashRead, Op, Region};
 use crate::record::{Append, AppendFailed, Log, NO_SLOT, Next, Record};
 use crate::stage::{self, CopySource, Job, RawImage, Site, Source, StageError, app_room, choose};
-use crate::state::{Checkpoint, Event, Refused, next};
+use crate::state::{BootStateChange, Checkpoint, Event, Refused, next};
 
 /// The least length of the buffer that the engine is lent, in bytes.
 pub const MIN_BUFFER: usize = 512;
@@ -23,12 +23,17 @@ pub struct Config {
     /// Bytes of a part between two checkpoints, for resuming a broken download; rounded up to whole
     /// sectors.
     pub checkpoint_interval: u32,
+    /// The slot that this application runs from, if it knows: by its own address, or told by the
+    /// loader. The record says so too, unless the loader could not write it; then nothing is
+    /// committed until a reboot.
+    pub running: Option<u8>,
 }
 
 impl Config {
-    /// The defaults: one trial, a checkpoint every 16 KiB, no golden slot.
+    /// The defaults: one trial, a checkpoint every 16 KiB, no golden slot, running what the record
+    /// says.
     pub const fn new(platform: &'static str) -> Self {
-        Self { platform, golden: None, trials: 1, checkpoint_interval: 16 * 1024 }
+        Self { platform, golden: None, trials: 1, checkpoint_interval: 16 * 1024, running: None }
     }
 }
 
@@ -55,9 +60,7 @@ pub enum OpenError {
 impl core::fmt::Display for OpenError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::RecordTooSmall => {
-                f.write_str("the record region needs two erase sectors with room for one cell each")
-            }
+            Self::RecordTooSmall => crate::record::RecordTooSmall.fmt(f),
             Self::NoRecord => {
                 f.write_str("no boot record: boot once through the loader, which writes it")
             }
@@ -91,6 +94,26 @@ pub(crate) enum Step<'a> {
 struct Pending {
     append: Append,
     record: Record,
+    of: Origin,
+}
+
+/// Who wants the record changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The application.
+    Request,
+    /// The job, on its way.
+    Job,
+    /// The job, which is over with it.
+    EndOfJob,
+}
+
+/// The record, with what the application knows better.
+fn as_it_runs(mut record: Record, config: &Config) -> Record {
+    if let Some(slot) = config.running.filter(|slot| *slot < record.slot_count()) {
+        record.set_booted(slot);
+    }
+    record
 }
 
 /// The engine.
@@ -101,10 +124,11 @@ pub(crate) struct Machine<'b> {
     record: Record,
     append: Option<Pending>,
     job: Option<Job>,
-    /// Why the last job ended without an image, until its slot is unmarked.
+    /// Why the job has to end without an image: told when its slot is unmarked.
     failure: Option<StageError>,
     /// Outcomes of the changes asked for last, by an append and by the job: the application may
-    /// change the record between two steps of a job.
+    /// change the record between two steps of a job. Not well until that is said: a driver may be
+    /// dropped in the middle.
     append_ok: bool,
     job_ok: bool,
 }
@@ -123,20 +147,24 @@ impl<'b> Machine<'b> {
         if newest.format > crate::record::FORMAT {
             return Err(OpenError::NewerFormat { found: newest.format });
         }
-        let record = newest.record;
-        // The loader has healed the log, unless it could not: then it is done here, before anything.
-        let append = (!log.healthy()).then(|| Pending { append: log.append(), record });
-        Ok(Self {
+        let record = as_it_runs(newest.record, &config);
+        let heal = !log.healthy();
+        let mut machine = Self {
             config,
             buffer,
             log,
             record,
-            append,
+            append: None,
             job: None,
             failure: None,
             append_ok: true,
             job_ok: true,
-        })
+        };
+        if heal {
+            // The loader could not: it is done here, before anything.
+            machine.change(record, Origin::Request);
+        }
+        Ok(machine)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -155,14 +183,23 @@ impl<'b> Machine<'b> {
         self.job.as_mut()
     }
 
-    /// Applies an event: the record changes when the steps that follow are done.
+    /// Applies an event of the application's: the record changes when the steps that follow are done.
     pub(crate) fn request(&mut self, event: &Event) -> Result<(), Refused> {
-        if let (Some(job), Event::SetBootState { change, .. }) = (&self.job, event)
-            && (change.active.is_some() || change.committed.is_some())
-        {
-            // The job will choose the active slot when it ends.
-            return Err(Refused::Busy { slot: job.site().slot });
+        // The job will choose the active slot when it ends.
+        let chooses = matches!(
+            event,
+            Event::Revert { .. }
+                | Event::SetBootState { change: BootStateChange { active: Some(_), .. }, .. }
+                | Event::SetBootState { change: BootStateChange { committed: Some(_), .. }, .. }
+        );
+        if self.append.is_some() || (chooses && self.job.is_some()) {
+            // A second change would silently take the place of the first.
+            return Err(self.busy());
         }
+        self.apply(event, Origin::Request)
+    }
+
+    fn apply(&mut self, event: &Event, of: Origin) -> Result<(), Refused> {
         let mut record = next(&self.record, event)?;
         if matches!(event, Event::StageFinished { .. } | Event::SnapshotFinished { .. })
             && !record.committed()
@@ -171,14 +208,24 @@ impl<'b> Machine<'b> {
             record.set_trials_left(self.config.trials.max(1));
         }
         if record != self.record {
-            self.append = Some(Pending { append: self.log.append(), record });
+            self.change(record, of);
         }
         Ok(())
+    }
+
+    fn change(&mut self, record: Record, of: Origin) {
+        self.append = Some(Pending { append: self.log.append(), record, of });
+        self.append_ok = true;
     }
 
     /// Whether a change of the record is under way.
     pub(crate) fn appending(&self) -> bool {
         self.append.is_some()
+    }
+
+    /// Whether the job has done all but making its image known, which cannot be stopped any more.
+    pub(crate) fn ending(&self) -> bool {
+        self.append.as_ref().is_some_and(|pending| pending.of == Origin::EndOfJob)
     }
 
     /// Security counter of the image in `slot`; 0 if it has no readable descriptor.
@@ -202,7 +249,7 @@ impl<'b> Machine<'b> {
         let mut job = Job::new(site, source);
         job.commit_timeout_s = commit_timeout_s;
         job.announced = announced;
-        self.job = Some(job);
+        self.begin(job);
         Ok(site.slot)
     }
 
@@ -232,8 +279,13 @@ impl<'b> Machine<'b> {
         let mut job = Job::new(site, Source::Copy(copy));
         job.replace_timeout = commit_timeout_s.is_some();
         job.commit_timeout_s = commit_timeout_s.unwrap_or(0);
-        self.job = Some(job);
+        self.begin(job);
         Ok(site.slot)
+    }
+
+    fn begin(&mut self, job: Job) {
+        self.job = Some(job);
+        self.job_ok = true;
     }
 
     /// Takes some of `bytes` for the job and says how many; step until input is wanted, then go on.
@@ -246,6 +298,9 @@ impl<'b> Machine<'b> {
             return Ok(0);
         }
         let job = self.job.as_mut().ok_or(StageError::NotRunning)?;
+        if self.failure.is_some() {
+            return Ok(0);
+        }
         match job.push(flash, self.buffer, bytes) {
             Ok(taken) => Ok(taken),
             Err(error) => {
@@ -264,16 +319,17 @@ impl<'b> Machine<'b> {
         Ok(())
     }
 
-    /// Ends the job without an image.
-    pub(crate) fn abort(&mut self, error: StageError) {
+    /// Ends the job without an image, in the steps that follow.
+    pub(crate) fn abort(&mut self) {
         if self.job.is_some() {
-            self.fail(error);
+            self.fail(StageError::Aborted);
         }
     }
 
     /// Forgets the job but not how far it came: a later one may resume it.
     pub(crate) fn suspend(&mut self) {
         self.job = None;
+        self.failure = None;
     }
 
     pub(crate) fn into_buffer(self) -> &'b mut [u8] {
@@ -297,25 +353,30 @@ impl<'b> Machine<'b> {
             return self.append_step(flash);
         }
         if let Some(error) = self.failure.take() {
-            return Err(error);
+            if !self.gives_up() {
+                return Err(error);
+            }
+            self.failure = Some(error);
+            return Ok(Step::Again);
         }
         let ok = core::mem::replace(&mut self.job_ok, true);
         let Some(job) = &mut self.job else { return Ok(Step::Idle) };
         match job.step(flash, self.buffer, ok) {
-            Ok(stage::Next::Want(want)) => return Ok(Step::Op(want.op(self.buffer))),
+            Ok(stage::Next::Want(want)) => {
+                self.job_ok = false;
+                return Ok(Step::Op(want.op(self.buffer)));
+            }
             Ok(stage::Next::Input) => return Ok(Step::Input),
             Ok(stage::Next::Again) => {}
             Ok(stage::Next::Append(event)) => {
-                if let Err(refused) = self.request(&event) {
+                if let Err(refused) = self.apply(&event, Origin::Job) {
                     self.fail(refused.into());
                 }
             }
-            Ok(stage::Next::Finished(event)) => {
-                if let Err(refused) = self.request(&event) {
-                    self.fail(refused.into());
-                }
-                self.job = None;
-            }
+            Ok(stage::Next::Finished(event)) => match self.apply(&event, Origin::EndOfJob) {
+                Ok(()) => self.job = None,
+                Err(refused) => self.fail(refused.into()),
+            },
             Err(error) => self.fail(error),
         }
         Ok(Step::Again)
@@ -323,7 +384,9 @@ impl<'b> Machine<'b> {
 
     fn append_step<F: FlashRead>(&mut self, flash: &mut F) -> Result<Step<'_>, StageError> {
         let ok = core::mem::replace(&mut self.append_ok, true);
-        let Some(Pending { append, record }) = &mut self.append else { return Ok(Step::Again) };
+        let Some(Pending { append, record, of }) = &mut self.append else {
+            return Ok(Step::Again);
+        };
         match self.log.step(append, record, flash, ok) {
             Ok(Next::Again) => return Ok(Step::Again),
             Ok(Next::Done) => {
@@ -332,48 +395,63 @@ impl<'b> Machine<'b> {
                 return Ok(Step::Again);
             }
             Ok(Next::Erase(offset)) => {
+                self.append_ok = false;
                 return Ok(Step::Op(Op::Erase { region: Region::Record, offset }));
             }
             Ok(Next::Program(offset)) => {
+                self.append_ok = false;
                 let bytes = self.append.as_ref().map_or(&[][..], |pending| pending.append.bytes());
                 return Ok(Step::Op(Op::Program { region: Region::Record, offset, bytes }));
             }
             Err(AppendFailed) => {}
         }
+        let of = *of;
         // What is in force now is what the flash says, not what was hoped for.
         self.append = None;
         self.rescan(flash);
+        if of == Origin::Request {
+            // No matter of the job's.
+            return Err(StageError::RecordNotWritten);
+        }
         self.job = None;
-        self.failure = None;
-        Err(StageError::RecordNotWritten)
+        // A slot that stays marked does no harm, but an abort promises to unmark it. Told by the next
+        // step: this one may be made by who wants another change.
+        let failure = self.failure.take().filter(|error| *error != StageError::Aborted);
+        self.failure = failure.or(Some(StageError::RecordNotWritten));
+        Ok(Step::Again)
     }
 
     fn rescan<F: FlashRead>(&mut self, flash: &mut F) {
         if let Ok(log) = Log::open(flash)
             && let Some(newest) = &log.newest
         {
-            self.record = newest.record;
+            self.record = as_it_runs(newest.record, &self.config);
             self.log = log;
         }
     }
 
-    /// The job is over: its slot is unmarked, then `error` is given.
+    /// The job is to end because of `error`, or of what came before that.
     fn fail(&mut self, error: StageError) {
-        let Some(job) = self.job.take() else {
-            self.failure = Some(error);
-            return;
-        };
-        if let Some(event) = job.abort_event(self.job_ok) {
-            // Refused if the slot was not marked after all: then there is nothing to undo.
-            let _ = self.request(&event);
-        }
-        self.failure = Some(error);
+        self.failure.get_or_insert(error);
+    }
+
+    /// Begins to unmark the slot of the job that has failed. False: there is nothing to unmark.
+    fn gives_up(&mut self) -> bool {
+        let event = self.job.take().and_then(|job| job.abort_event(self.job_ok));
+        // Refused if the slot was not marked after all.
+        event.is_some_and(|event| self.apply(&event, Origin::Job).is_ok()) && self.append.is_some()
+    }
+
+    fn busy(&self) -> Refused {
+        let writes = self.job.as_ref().map(|job| job.site().slot);
+        let slot = writes.or(self.record.stage_slot()).unwrap_or(self.record.active());
+        Refused::Busy { slot }
     }
 
     /// Where the next image goes.
     fn site<F: FlashRead>(&self, flash: &mut F) -> Result<Site, StageError> {
-        if let Some(job) = &self.job {
-            return Err(Refused::Busy { slot: job.site().slot }.into());
+        if self.job.is_some() || self.failure.is_some() || self.ending() {
+            return Err(self.busy().into());
         }
         if !self.record.committed() {
             return Err(Refused::Uncommitted { slot: self.record.active() }.into());

@@ -4,14 +4,18 @@
 //! | event | needs | leaves |
 //! |---|---|---|
 //! | `StageStarted` | committed, slot not active, not golden | slot staging; revert = active if it was the slot |
-//! | `StageFinished` | that slot staging | active = slot, revert = what ran, uncommitted |
+//! | `StageFinished` | that slot staging | active = slot, unproven, uncommitted; revert = what ran |
 //! | `StageAborted` | that slot staging | slot empty, or still staging if it was interrupted |
-//! | `Commit` | uncommitted, booted = active | committed, counter raised |
+//! | `Commit` | uncommitted, booted = active | committed, proven, counter raised |
 //! | `GoodStart` | booted = active | committed if uncommitted and the timeout is 0 |
 //! | `BadStart`, `CommitTimeout` | uncommitted, booted = active | active = revert, committed |
 //! | `Revert` | uncommitted, or another bootable image | active = revert, committed |
 //! | `SnapshotFinished` | that slot staging | slot bootable; on request: active on trial, revert = slot |
-//! | `SetBootState` | slots bootable, not below the counter (an uncommitted one needs a way back) | as given; a revert slot that became active is replaced by the one that was |
+//! | `SetBootState` | slots bootable, not below the counter (an uncommitted one needs a way back) | as given; see below |
+//!
+//! An image is *unproven* from its installation until its first confirmation. It only ever runs
+//! as the active one, uncommitted: it is never a way back, and `SetBootState` puts it on trial. So
+//! revert names a proven image, or is active itself, and then there is no other.
 //!
 //! Whether the loader or the application wrote last never matters: every record stands for itself.
 
@@ -179,6 +183,11 @@ pub enum Refused {
         /// The slot.
         slot: u8,
     },
+    /// The image in this slot was never confirmed: it can be put on trial, and not be relied on.
+    Unproven {
+        /// The slot.
+        slot: u8,
+    },
     /// The image is bound to another slot or address.
     Bound {
         /// The slot that it cannot run in.
@@ -218,6 +227,11 @@ impl core::fmt::Display for Refused {
             }
             Self::NotBootable { slot } => write!(f, "slot {slot} holds no bootable image"),
             Self::Protected { slot } => write!(f, "slot {slot} may not be overwritten"),
+            Self::Unproven { slot } => write!(
+                f,
+                "the firmware in slot {slot} was never committed; make it active on trial \
+                 (is_committed false), and commit it when it runs"
+            ),
             Self::Bound { slot } => {
                 write!(f, "the image is bound to another slot and cannot run in slot {slot}")
             }
@@ -249,6 +263,7 @@ pub fn next(record: &Record, event: &Event) -> Result<Record, Refused> {
             staging(&next, slot)?;
             committed(&next)?;
             staged(&mut next, slot, descriptor_crc, clean);
+            next.set_unproven(slot, true);
             next.set_revert(next.active());
             next.set_active(slot);
             next.set_uncommitted(true);
@@ -338,6 +353,7 @@ fn end_of_stage(next: &mut Record) {
 
 fn commit(next: &mut Record, security_counter: u32) {
     next.set_committed();
+    next.set_unproven(next.active(), false);
     // Only now: a counter raised before the commit would forbid the way back.
     next.set_security_counter(next.security_counter().max(security_counter));
 }
@@ -372,10 +388,12 @@ fn roll_back(next: &mut Record, reason: Reason) {
 }
 
 /// The slot to revert to after `change`: one that becomes active is replaced by the one that was, for
-/// a way back must lead somewhere else.
+/// a way back must lead somewhere else. If that was never confirmed, there is none.
 pub(crate) fn revert_after(record: &Record, change: &BootStateChange) -> u8 {
     let kept = match change.active {
-        Some(slot) if slot != record.active() && slot == record.revert() => record.active(),
+        Some(slot) if slot == record.revert() && !record.unproven(record.active()) => {
+            record.active()
+        }
         Some(_) | None => record.revert(),
     };
     change.revert.unwrap_or(kept)
@@ -404,6 +422,14 @@ fn set_boot_state(
     if let Some(slot) = change.active {
         next.set_active(slot);
     }
+    let active = next.active();
+    let untried = switches && next.unproven(active);
+    if next.unproven(revert) {
+        return Err(Refused::Unproven { slot: revert });
+    }
+    if untried && change.committed == Some(true) {
+        return Err(Refused::Unproven { slot: active });
+    }
     next.set_revert(revert);
     if let Some(seconds) = change.commit_timeout_s {
         next.set_commit_timeout_s(seconds);
@@ -415,7 +441,7 @@ fn set_boot_state(
             commit(next, security_counter);
         }
         Some(true) => next.set_committed(),
-        None if switches && !next.committed() => next.set_uncommitted(false),
+        None if untried || (switches && !next.committed()) => next.set_uncommitted(false),
         None => {}
     }
     if switches {

@@ -231,10 +231,6 @@ impl<'b, F: FlashRead> Updater<'b, F> {
     /// [`Refused`]: nothing changes.
     pub fn ask(&mut self, change: Change) -> Result<(), Refused> {
         let record = self.machine.record();
-        if self.machine.appending() {
-            // A second change would silently take the place of the first.
-            return Err(Refused::Busy { slot: record.stage_slot().unwrap_or(record.active()) });
-        }
         if record.committed() {
             // The timer was for the image that is committed now.
             self.deadline_ms = None;
@@ -274,6 +270,43 @@ impl<'b, F: FlashRead> Updater<'b, F> {
     /// Whether a change of the record is under way.
     pub fn is_changing(&self) -> bool {
         self.machine.appending()
+    }
+
+    /// Makes the next steps end the job. True: it is too late for that.
+    fn begin_abort(&mut self) -> bool {
+        self.machine.abort();
+        self.machine.ending()
+    }
+
+    /// Whether an image was rolled back because its time was over.
+    fn gave_up(&mut self, made: Result<(), ChangeError>) -> Result<bool, ChangeError> {
+        match made {
+            Ok(()) => Ok(true),
+            // Another image was chosen meanwhile: the one that runs has no time to keep.
+            Err(ChangeError::Refused(_)) => {
+                self.deadline_ms = None;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What the steps after the end of the stream came to.
+fn finished(state: JobState) -> Result<(), StageError> {
+    match state {
+        JobState::Idle | JobState::Working => Ok(()),
+        JobState::WantsInput => Err(StageError::MissingPart { part: "app" }),
+    }
+}
+
+/// What the steps after an abort came to.
+fn aborted(late: bool, state: Result<JobState, StageError>) -> Result<(), StageError> {
+    match state {
+        Ok(_) if late => Err(StageError::TooLate),
+        Err(StageError::RecordNotWritten) => Err(StageError::RecordNotWritten),
+        // It may have failed by itself before; then it is over too.
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -327,22 +360,17 @@ impl<F: FlashMap> Updater<'_, F> {
     /// [`StageError`]: the job has ended without an image.
     pub fn finish(&mut self) -> Result<(), StageError> {
         self.end_of_input()?;
-        match self.run()? {
-            JobState::Idle | JobState::Working => Ok(()),
-            JobState::WantsInput => Err(StageError::MissingPart { part: "app" }),
-        }
+        finished(self.run()?)
     }
 
     /// Ends the job without an image.
     ///
     /// # Errors
+    /// [`StageError::TooLate`]: the image is complete, and is what boots next.
     /// [`StageError::RecordNotWritten`]: its slot stays marked, which does no harm.
     pub fn abort(&mut self) -> Result<(), StageError> {
-        self.machine.abort(StageError::Aborted);
-        match self.run() {
-            Ok(_) | Err(StageError::Aborted) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let late = self.begin_abort();
+        aborted(late, self.run())
     }
 
     /// Confirms the running image.
@@ -396,15 +424,8 @@ impl<F: FlashMap> Updater<'_, F> {
         if !self.overdue(now_ms) {
             return Ok(false);
         }
-        match self.change(Change::CommitTimeout) {
-            Ok(()) => Ok(true),
-            // Another image was chosen meanwhile: the one that runs has no time to keep.
-            Err(ChangeError::Refused(_)) => {
-                self.deadline_ms = None;
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+        let made = self.change(Change::CommitTimeout);
+        self.gave_up(made)
     }
 
     /// Makes a change durable; a job that is under way goes on afterwards.
@@ -425,7 +446,8 @@ impl<F: FlashMap> Updater<'_, F> {
 /// The asynchronous driver: the same steps, awaiting each change of flash.
 #[cfg(feature = "async")]
 impl<F: crate::flash::AsyncFlashMap> Updater<'_, F> {
-    /// One step of what is under way: at most one change of flash.
+    /// One step of what is under way: at most one change of flash. If it is dropped before its end,
+    /// that change counts as failed.
     ///
     /// # Errors
     /// [`StageError`]: the job has ended without an image, and its slot is unmarked.
@@ -469,6 +491,37 @@ impl<F: crate::flash::AsyncFlashMap> Updater<'_, F> {
             self.run_async().await?;
         }
         Ok(())
+    }
+
+    /// The stream has ended: reads everything back and makes the image active, on trial. Reboot
+    /// after it.
+    ///
+    /// # Errors
+    /// [`StageError`]: the job has ended without an image.
+    pub async fn finish_async(&mut self) -> Result<(), StageError> {
+        self.end_of_input()?;
+        finished(self.run_async().await?)
+    }
+
+    /// Ends the job without an image.
+    ///
+    /// # Errors
+    /// As [`Self::abort`].
+    pub async fn abort_async(&mut self) -> Result<(), StageError> {
+        let late = self.begin_abort();
+        aborted(late, self.run_async().await)
+    }
+
+    /// To be called now and then: [`Self::tick`].
+    ///
+    /// # Errors
+    /// [`ChangeError::RecordNotWritten`]; the next call tries again.
+    pub async fn tick_async(&mut self, now_ms: u64) -> Result<bool, ChangeError> {
+        if !self.overdue(now_ms) {
+            return Ok(false);
+        }
+        let made = self.change_async(Change::CommitTimeout).await;
+        self.gave_up(made)
     }
 
     /// Makes a change durable; a job that is under way goes on afterwards.

@@ -89,7 +89,7 @@ fn a_stranger_computes_the_cells_of_the_document() {
     fields.trials_max = 3;
     grid.poke(&mut nor, &Cell::v1(0, &fields));
     assert_eq!(nor.peek(0..92), hex(&text, "cell-of-the-first-boot"));
-    let fields = Fields {
+    let mut fields = Fields {
         active: 1,
         revert: 0,
         booted: 1,
@@ -101,6 +101,7 @@ fn a_stranger_computes_the_cells_of_the_document() {
         trials_max: 3,
         ..Fields::settled(1, &[0x4C2E_4FE8, 0x9A13_33A4])
     };
+    fields.slots[1].0 |= cells::UNPROVEN;
     grid.poke(&mut nor, &Cell::v1(5, &fields));
     assert_eq!(nor.peek(5 * 92..6 * 92), hex(&text, "cell-of-the-trial"));
 }
@@ -255,7 +256,8 @@ fn the_table_of_descriptor_fields_is_where_the_code_puts_them() {
 /// Any fields whose values are within the document's tables.
 fn any_fields() -> impl Strategy<Value = Fields> {
     let heads = (any::<u8>(), any::<[u8; 4]>(), any::<[u32; 5]>(), 0..=8u8, any::<[u8; 4]>());
-    let slots = proptest::collection::vec((0..=2u8, any::<u32>()), 2..=8);
+    let state = (0..=2u8, 0..4u8).prop_map(|(state, bits)| state | bits << 6);
+    let slots = proptest::collection::vec((state, any::<u32>()), 2..=8);
     (heads, any::<[u8; 16]>(), any::<u16>(), slots).prop_map(|(heads, note, swap, slots)| {
         let (loader_format, picks, numbers, reason, bytes) = heads;
         let count = slots.len() as u8;
@@ -298,7 +300,7 @@ proptest! {
         let mut len = postcard::to_slice(&head, &mut again).unwrap().len();
         for slot in 0..fields.slot_count {
             let (one, behind): (SlotV1, &[u8]) = postcard::take_from_bytes(rest).unwrap();
-            prop_assert_eq!(one.state, record.slot_state(slot) as u8);
+            prop_assert_eq!(one.state & 0x3F, record.slot_state(slot) as u8);
             prop_assert_eq!(u32::from_le_bytes(one.descriptor_crc), record.descriptor_crc(slot));
             len += postcard::to_slice(&one, &mut again[len..]).unwrap().len();
             rest = behind;
@@ -329,7 +331,8 @@ proptest! {
         prop_assert_eq!(record.security_counter(), fields.security_counter);
         prop_assert_eq!(record.note(), fields.note);
         for (slot, (state, crc)) in (0..).zip(&fields.slots) {
-            prop_assert_eq!(record.slot_state(slot) as u8, *state);
+            prop_assert_eq!(record.slot_state(slot) as u8, *state & 0x3F);
+            prop_assert_eq!(record.unproven(slot), *state & cells::UNPROVEN != 0);
             prop_assert_eq!(record.descriptor_crc(slot), *crc);
         }
     }
@@ -347,7 +350,7 @@ proptest! {
             3 => bad.booted = beyond,
             4 => bad.stage_slot = beyond,
             5 => bad.reason = 9 + by,
-            _ => bad.slots[usize::from(by % count)].0 = 3 + by,
+            _ => bad.slots[usize::from(by % count)].0 = 3 + by % 61,
         }
         prop_assert!(Record::parse(&fields.bytes(), count).is_ok());
         prop_assert!(Record::parse(&bad.bytes(), count).is_err());

@@ -122,9 +122,12 @@ impl<F: FlashMap> Ota for Updater<'_, F> {
         }
     }
 
-    fn abort(&mut self) {
-        // If the record cannot be written, the slot stays marked, which does no harm.
-        let _ = Updater::abort(self);
+    fn abort(&mut self) -> Result<(), EngineError> {
+        match Updater::abort(self) {
+            Err(error @ StageError::TooLate) => Err(error.into()),
+            // If the record cannot be written, the slot stays marked, which does no harm.
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     fn suspend(&mut self) {

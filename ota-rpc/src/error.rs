@@ -122,7 +122,9 @@ impl Explain for EngineError {
 fn of_stage(error: &StageError) -> Class {
     match error {
         StageError::Refused(refused) => of_refused(refused),
-        StageError::NoSlot | StageError::Aborted | StageError::NotRunning => Class::Refused,
+        StageError::NoSlot | StageError::Aborted | StageError::TooLate | StageError::NotRunning => {
+            Class::Refused
+        }
         StageError::Bundle(_)
         | StageError::TooBig { .. }
         | StageError::Digest { .. }
@@ -147,6 +149,7 @@ fn of_refused(refused: &Refused) -> Class {
         | Refused::NoSuchSlot { .. }
         | Refused::NotBootable { .. }
         | Refused::Protected { .. }
+        | Refused::Unproven { .. }
         | Refused::Bound { .. }
         | Refused::NothingToDo
         | Refused::NotStaging { .. } => Class::Refused,

@@ -306,11 +306,12 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
 }
 
 impl<O: Ota, P: Platform> Call<'_, '_, '_, O, P> {
-    /// Ends what runs, on request of a peer.
-    pub(crate) fn abort_job(&mut self, message: fmt::Arguments<'_>) {
+    /// Ends what runs, on request of a peer; unless it is too late, then it goes on to its end.
+    pub(crate) fn abort_job(&mut self, message: fmt::Arguments<'_>) -> Result<(), O::Error> {
+        self.ota.abort()?;
         self.stop_download();
-        self.ota.abort();
         self.service.failed(code::FAILED, message);
+        Ok(())
     }
 
     /// Ends an update that is not complete, so that it can go on later.

@@ -92,12 +92,16 @@ pub trait Ota {
     fn step(&mut self) -> Result<Progress, Self::Error>;
 
     /// Gives up the update or snapshot that runs, if any. What is chosen to run stays as it is.
-    fn abort(&mut self);
+    ///
+    /// # Errors
+    /// If it is too late for that: [`Self::step`] will say that it is done.
+    fn abort(&mut self) -> Result<(), Self::Error>;
 
     /// Like [`Self::abort`], but not for good: the bytes stopped coming, and if the same update
     /// begins again, it may go on where it was.
     fn suspend(&mut self) {
-        self.abort();
+        // Nothing is told of what is not for good.
+        let _ = self.abort();
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 
 use ota_core::BootStateChange;
 use ota_sim::campaign::{
-    Fault, IMAGE_SIZE, Images, Model, Possible, Rig, Scenario, Select, Step, Walk,
+    Fault, IMAGE_SIZE, Images, Kind, Product, Rig, Scenario, Select, Specimen, Step, Walk,
 };
-use ota_sim::nor::{Nor, Part, Rule, Tear, TearBudget};
+use ota_sim::nor::{Rule, Tear, TearBudget};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
@@ -23,17 +23,20 @@ fn rig(three_slots: bool) -> &'static Rig {
     static RIGS: OnceLock<[Rig; 2]> = OnceLock::new();
     let rigs = RIGS.get_or_init(|| {
         [
-            Rig::new(&Part::GENERIC_4K4, Rule::Never, 2, 2),
-            Rig::new(&Part::GENERIC_2K8, Rule::AllZero, 3, 1),
+            Rig::new(kind("4k4"), Rule::Never, Product { trials: 2, ..Product::PLAIN }),
+            Rig::new(kind("2k8"), Rule::AllZero, Product { slots: 3, ..Product::PLAIN }),
         ]
     });
     &rigs[usize::from(three_slots)]
 }
 
+fn kind(name: &str) -> &'static Kind {
+    Kind::by_name(name).expect("the campaign has this kind of flash")
+}
+
 static HISTORY: Scenario = Scenario {
     name: "history",
-    slots: 2,
-    trials: 1,
+    product: Product::PLAIN,
     setup: &[Step::Boot],
     cut: &[],
     retry: &[],
@@ -116,8 +119,7 @@ impl ReferenceStateMachine for Histories {
 
 struct Device {
     walk: Walk<'static>,
-    nor: Nor,
-    possible: Possible,
+    specimen: Specimen,
 }
 
 impl StateMachineTest for Device {
@@ -128,20 +130,19 @@ impl StateMachineTest for Device {
         let rig = rig(start.three_slots);
         let budget = TearBudget::BRIEF;
         let walk = Walk::new(rig, &HISTORY, images(), budget, Select::Count, start.seed);
-        let nor = rig.factory(images().get(0));
-        let possible = vec![Model::factory(rig.slot_count, rig.trials)];
-        let mut device = Self { walk, nor, possible };
-        device.walk.play(Step::Boot, &mut device.nor, &mut device.possible).expect("first boot");
+        let specimen = walk.specimen();
+        let mut device = Self { walk, specimen };
+        device.walk.play(Step::Boot, &mut device.specimen).expect("first boot");
         device
     }
 
     fn apply(mut device: Self, _: &Start, happening: Happening) -> Self {
-        let Self { walk, nor, possible } = &mut device;
+        let Self { walk, specimen } = &mut device;
         let result = match happening.clone() {
-            Happening::Does(step) => walk.play(step, nor, possible),
+            Happening::Does(step) => walk.play(step, specimen),
             Happening::Cut(step, ops, tear) => {
-                let cut = walk.play_cut(step, nor, possible, (ops, tear));
-                cut.and_then(|()| walk.play(Step::Boot, nor, possible))
+                let cut = walk.play_cut(step, specimen, (ops, tear));
+                cut.and_then(|()| walk.play(Step::Boot, specimen))
             }
         };
         if let Err(failure) = result {

@@ -89,6 +89,9 @@ pub enum RecoverReason {
 /// | uncommitted, trials left | active, one trial less |
 /// | uncommitted, none left, or the record cannot be written | revert |
 /// | what was wanted does not verify | revert, then any other bootable slot |
+///
+/// An image that was never confirmed boots as the active one on trial, and not otherwise: a failed
+/// trial is never repeated, whatever else is missing.
 pub fn decide(record: &Record, facts: &Facts) -> Decision {
     if facts.crash_loop && record.committed() {
         return Decision::Recover(RecoverReason::CrashLoop);
@@ -103,9 +106,8 @@ pub fn decide(record: &Record, facts: &Facts) -> Decision {
             1 => record.revert(),
             other => other.wrapping_sub(2),
         };
-        // A failed trial is never repeated, whatever else is missing.
-        let failed_trial = turn > 1 && trial_over && slot == record.active();
-        if failed_trial || !record.bootable(slot) {
+        let may_try = slot == record.active() && !trial_over;
+        if !record.bootable(slot) || (record.unproven(slot) && !may_try) {
             continue;
         }
         match facts.verdicts.get(usize::from(slot)).copied().unwrap_or_default() {

@@ -157,6 +157,11 @@ impl Manifest {
 }
 
 impl PartPlan {
+    /// Whether the manifest gives a digest of its bytes.
+    pub fn is_digested(&self) -> bool {
+        self.sha256.is_some() || self.sha1.is_some()
+    }
+
     /// To be asked when the part's file starts: has it the size that the manifest gives?
     ///
     /// # Errors

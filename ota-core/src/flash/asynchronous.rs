@@ -58,6 +58,11 @@ impl<'a, F: NorFlash> AsyncOneDevice<'a, F> {
         Ok(Self { flash, layout, shape })
     }
 
+    /// The driver.
+    pub fn device(&mut self) -> &mut F {
+        &mut self.flash
+    }
+
     fn address(&self, region: Region, offset: u32) -> Option<u32> {
         self.layout.extent(region)?.address.checked_add(offset)
     }

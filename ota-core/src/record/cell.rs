@@ -73,7 +73,8 @@ pub(super) struct Scan {
 }
 
 impl CellShape {
-    /// `None` if the region has no room for a cell in each of two sectors.
+    /// `None` if the region has no room for two cells in each of two sectors, or one in each of three:
+    /// with less, a copy of a torn record could only go where either it or the last sealed one is.
     pub(crate) fn new(geometry: Geometry, slots: u8) -> Option<Self> {
         let unit = geometry.write_size.max(4);
         let body = round_up(len32(fields_len(slots)).wrapping_add(len32(CRC_LEN + SPARE)), unit);
@@ -81,7 +82,8 @@ impl CellShape {
         let cells = geometry.sector_size.checked_div(stride)?.min(MAX_CELLS);
         let sectors = geometry.size.checked_div(geometry.sector_size)?.min(MAX_SECTORS);
         let (cells, sectors) = (NonZeroU32::new(cells)?, NonZeroU32::new(sectors)?);
-        (sectors.get() > 1).then_some(Self {
+        let enough = sectors.get() > 1 && sectors.get().wrapping_add(cells.get()) > 3;
+        enough.then_some(Self {
             slots,
             erase_value: geometry.erase_value,
             sector_size: geometry.sector_size,

@@ -43,6 +43,8 @@ const SLOT_LEN: usize = 5;
 
 /// In the state byte of a slot: an interrupted job has entered it.
 const ENTERED: u8 = 0x80;
+/// In the state byte of a slot: its image came by an update and was never confirmed.
+const UNPROVEN: u8 = 0x40;
 
 const COMMITTED: u8 = 1;
 const NEW_IMAGE: u8 = 2;
@@ -194,8 +196,7 @@ impl Record {
             && (slot_ok(self.booted()) || self.booted() == NO_SLOT)
             && (slot_ok(self.get(STAGE_SLOT)) || self.get(STAGE_SLOT) == NO_SLOT)
             && Reason::from_byte(self.get(REASON)).is_some()
-            && (0..slots)
-                .all(|slot| SlotState::from_byte(self.get(slot_at(slot)) & !ENTERED).is_some())
+            && (0..slots).all(|slot| SlotState::from_byte(self.state_bits(slot)).is_some())
     }
 
     /// The bytes of the fields: 50 and 5 for each slot.
@@ -290,7 +291,11 @@ impl Record {
         if slot >= self.slot_count() {
             return SlotState::Empty;
         }
-        SlotState::from_byte(self.get(slot_at(slot)) & !ENTERED).unwrap_or(SlotState::Empty)
+        SlotState::from_byte(self.state_bits(slot)).unwrap_or(SlotState::Empty)
+    }
+
+    fn state_bits(&self, slot: u8) -> u8 {
+        self.get(slot_at(slot)) & !(ENTERED | UNPROVEN)
     }
 
     /// Whether `slot` holds an image that may be booted.
@@ -303,6 +308,12 @@ impl Record {
     #[cfg(feature = "stage")]
     pub fn entered(&self, slot: u8) -> bool {
         self.slot_state(slot) == SlotState::Staging || self.get(slot_at(slot)) & ENTERED != 0
+    }
+
+    /// Whether the image in `slot` came by an update and was never confirmed. It runs on trial only:
+    /// it is never rolled back to, nor fallen through to.
+    pub fn unproven(&self, slot: u8) -> bool {
+        self.get(slot_at(slot)) & UNPROVEN != 0
     }
 
     /// CRC-32 of the descriptor of a bootable slot.
@@ -389,6 +400,14 @@ impl Record {
         put(&mut self.bytes, STAGE_SOURCE, &source.to_le_bytes());
         put(&mut self.bytes, STAGE_STREAM, &stream.to_le_bytes());
         put(&mut self.bytes, STAGE_OFFSET, &offset.to_le_bytes());
+    }
+
+    /// Whether the image in `slot` waits for its first confirmation.
+    pub(crate) fn set_unproven(&mut self, slot: u8, unproven: bool) {
+        if slot < self.slot_count() {
+            let state = self.get(slot_at(slot)) & !UNPROVEN;
+            self.set(slot_at(slot), if unproven { state | UNPROVEN } else { state });
+        }
     }
 
     pub(crate) fn set_note(&mut self, note: &[u8; NOTE_LEN]) {

@@ -6,14 +6,16 @@ use crate::bytes::head;
 use crate::crc::Crc32;
 use crate::flash::{FlashMap, FlashRead, Region};
 
-/// The record region has no room for one cell in each of two sectors.
+/// The record region has no room for two cells in each of two sectors, or for one in each of three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RecordTooSmall;
 
 impl core::fmt::Display for RecordTooSmall {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("the record region needs two erase sectors with room for one cell each")
+        f.write_str(
+            "the record region needs two erase sectors with room for two cells each, or three",
+        )
     }
 }
 
@@ -51,12 +53,14 @@ pub struct Log {
     pub newest: Option<Newest>,
     /// One above the highest position that is in force or that a header claims; 0: there is none.
     next: u32,
+    /// Position of the newest sealed record, whose sector is not to be erased.
+    held: u32,
     /// Which kinds of headers there are.
     kinds: u32,
 }
 
 impl Log {
-    /// Reads the log: every header, the newest body and the one before it.
+    /// Reads the log: every header, the newest body and those before it down to a sealed one.
     ///
     /// # Errors
     /// [`RecordTooSmall`]: the region cannot hold a log. What cannot be read is skipped.
@@ -68,33 +72,40 @@ impl Log {
 
     /// A log that nothing is known of yet.
     pub(crate) fn unread(shape: CellShape) -> Self {
-        Self { shape, newest: None, next: 0, kinds: 0 }
+        Self { shape, newest: None, next: 0, held: 0, kinds: 0 }
     }
 
     /// Reads the log: see [`Self::open`]. In place, as a log is large to be moved.
     pub(crate) fn read<F: FlashRead>(&mut self, flash: &mut F) {
         let shape = &self.shape;
-        let mut scan = shape.scan(flash, POSITION_LIMIT);
-        self.kinds = scan.kinds;
-        // From the highest claim down to the first that holds: most often the very first.
-        while let Some(position) = scan.end.checked_sub(1) {
-            read_cell(shape, flash, position, &mut self.newest);
-            if self.newest.is_some() {
-                break;
-            }
-            scan = shape.scan(flash, position);
-        }
+        self.kinds = find(shape, flash, POSITION_LIMIT, &mut self.newest);
         // Further passes, because it depends on the record in force what a claim means.
         let mut limit = POSITION_LIMIT;
         if let Some(newest) = &mut self.newest {
-            // The cell right before it, even if it is torn: a backup behind a torn one would not
-            // outrank it.
             let mut before = None;
-            if let Some(position) = shape.scan(flash, newest.position).end.checked_sub(1) {
+            self.held = newest.position;
+            if newest.sealed {
+                // Right before it, and nothing torn between: a backup behind a torn cell would not
+                // outrank that.
+                let position = newest.position.wrapping_sub(1);
                 read_cell(shape, flash, position, &mut before);
+                newest.backed_up =
+                    before.as_ref().is_some_and(|cell| cell.sealed && cell.record == newest.record);
+            } else {
+                // It may be weak, and may be gone tomorrow.
+                loop {
+                    find(shape, flash, self.held, &mut before);
+                    let Some(cell) = &before else { break };
+                    // One that an append may have passed is of a sector that cannot be erased.
+                    if shape.end_of_reach(cell.position) <= newest.position {
+                        break;
+                    }
+                    self.held = cell.position;
+                    if cell.sealed {
+                        break;
+                    }
+                }
             }
-            newest.backed_up =
-                before.as_ref().is_some_and(|cell| cell.sealed && cell.record == newest.record);
             self.next = newest.position.wrapping_add(1);
             // A torn header may claim anything, an append comes only so far.
             limit = shape.end_of_reach(newest.position);
@@ -157,7 +168,8 @@ impl Log {
     pub(crate) fn append(&self) -> Append {
         let (position, end) = self.target();
         let part = [0; MAX_PART];
-        Append { position, end, phase: Phase::Start, offset: 0, len: 0, part, crc: Crc32::new() }
+        let phase = Phase::Start;
+        Append { position, end, spare: true, phase, offset: 0, len: 0, part, crc: Crc32::new() }
     }
 
     /// The next step of an append of `record`: see [`Append::step`].
@@ -184,6 +196,7 @@ impl Log {
         // Right before it, and nothing torn between: see `read`.
         let backed_up = self.next == position && self.holds(record);
         self.next = position.wrapping_add(1);
+        self.held = position;
         let record = *record;
         self.newest = Some(Newest {
             record,
@@ -201,7 +214,7 @@ impl Log {
     }
 
     /// Where the next cell goes, and the first position that is out of reach: its sector holds the
-    /// record in force.
+    /// newest sealed record. What is in force may be a body that was torn, and may be gone tomorrow.
     ///
     /// Behind everything that claims a place, also in a sector that an interrupted append has begun:
     /// its erase was complete before the first header was programmed, and to erase it again could
@@ -209,7 +222,7 @@ impl Log {
     fn target(&self) -> (u32, u32) {
         let shape = &self.shape;
         let (start, next) = match &self.newest {
-            Some(newest) => (newest.position, self.next),
+            Some(_) => (self.held, self.next),
             // Nothing in force. Outrank whatever might still turn out to be readable.
             None => {
                 let last = self.next.wrapping_add(shape.cells.get()).wrapping_sub(1);
@@ -218,8 +231,27 @@ impl Log {
             }
         };
         let end = shape.end_of_reach(start);
-        // At the end, interrupted appends have used every cell but those of the record in force.
-        (if next < end { next } else { end.wrapping_sub(shape.cells.get()) }, end)
+        (next, end)
+    }
+}
+
+/// Finds the newest valid record below the position `limit`, and says which kinds of headers there
+/// are: from the highest claim down to the first that holds, most often the very first.
+fn find<F: FlashRead>(
+    shape: &CellShape,
+    flash: &mut F,
+    mut limit: u32,
+    found: &mut Option<Newest>,
+) -> u32 {
+    *found = None;
+    loop {
+        let scan = shape.scan(flash, limit);
+        let Some(position) = scan.end.checked_sub(1) else { return scan.kinds };
+        read_cell(shape, flash, position, found);
+        if found.is_some() {
+            return scan.kinds;
+        }
+        limit = position;
     }
 }
 
@@ -283,6 +315,8 @@ pub(crate) struct Append {
     position: u32,
     /// The first position that is out of reach.
     end: u32,
+    /// The last sector within reach may still be erased once more.
+    spare: bool,
     phase: Phase,
     /// The part of the cell that is being programmed: where, and its bytes.
     offset: u32,
@@ -320,7 +354,16 @@ impl Append {
         }
         self.part.fill(shape.erase_value());
         let (phase, at, len) = match self.phase {
-            Phase::Start if position >= self.end.min(POSITION_LIMIT) => return Err(AppendFailed),
+            Phase::Start if position >= self.end => {
+                // Interrupted appends have used every cell but those of the sealed record, or none of
+                // them takes anything.
+                if !core::mem::take(&mut self.spare) {
+                    return Err(AppendFailed);
+                }
+                self.position = self.end.wrapping_sub(shape.cells.get());
+                return Ok(Next::Again);
+            }
+            Phase::Start if position >= POSITION_LIMIT => return Err(AppendFailed),
             // The first cell of a sector.
             Phase::Start if position % shape.cells == 0 => {
                 self.phase = Phase::Erase;

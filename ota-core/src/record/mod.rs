@@ -22,7 +22,8 @@
 //! 2. No body or seal unit is programmed twice between erases: once a body was begun, its header
 //!    is whole and shows that the cell is used.
 //! 3. A sector is erased immediately before its first cell is programmed, never on leaving it, and
-//!    however blank it looks. The sector that holds the record in force is never erased.
+//!    however blank it looks. The sector that holds the newest sealed record is never erased: a body
+//!    without a seal may be weak, and gone tomorrow.
 //! 4. A sealed cell was read back whole before its seal was begun.
 //!
 //! # Power loss

@@ -1,12 +1,16 @@
 //! The digests of a part while it streams by.
 
+use core::ops::Range;
+
 use sha2::Digest;
 
 use crate::bundle::PartPlan;
 use crate::crc::Crc32;
 use crate::descriptor::ExtentDigest;
+use crate::flash::{FlashRead, Region};
 
 use super::error::StageError;
+use super::writer::read;
 
 /// CRC-32, SHA-256 and, where the manifest has one, SHA-1 of the bytes so far.
 pub(crate) struct PartDigest {
@@ -33,6 +37,24 @@ impl PartDigest {
         if let Some(sha1) = &mut self.sha1 {
             sha1.update(bytes);
         }
+    }
+
+    /// Adds the start of what is `left` of a region, as much as `buffer` takes, and says where the
+    /// rest begins.
+    pub(crate) fn read<F: FlashRead>(
+        &mut self,
+        flash: &mut F,
+        region: Region,
+        left: Range<u32>,
+        buffer: &mut [u8],
+    ) -> Result<u32, StageError> {
+        let room = u32::try_from(buffer.len()).unwrap_or(u32::MAX) & !3;
+        let take = left.end.saturating_sub(left.start).min(room);
+        let padded = crate::bytes::round_up(take, 4) as usize;
+        let piece = buffer.get_mut(..padded).unwrap_or_default();
+        read(flash, region, left.start, piece)?;
+        self.update(crate::bytes::head(piece, take as usize));
+        Ok(left.start.saturating_add(take))
     }
 
     pub(crate) fn len(&self) -> u32 {

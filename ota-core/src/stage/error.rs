@@ -75,6 +75,8 @@ pub enum StageError {
         /// `app`, `data` or `descriptor`.
         part: &'static str,
     },
+    /// Too late to abort: the image is complete, and is what boots next.
+    TooLate,
     /// The record could not be written.
     RecordNotWritten,
     /// The image to be copied does not verify.
@@ -124,6 +126,9 @@ impl core::fmt::Display for StageError {
                 write!(f, "the image in slot {slot} does not verify; it is not copied")
             }
             Self::Aborted => f.write_str("Update aborted"),
+            Self::TooLate => {
+                f.write_str("too late to abort: it is complete and boots next; revert it")
+            }
             Self::NotRunning => f.write_str("no update is running; begin one first"),
         }
     }

@@ -2,7 +2,6 @@
 
 use super::digest::PartDigest;
 use super::error::FlashAction;
-use super::writer::read;
 use super::{Job, Next, Phase, Source, StageError};
 use crate::bundle::PartKind;
 use crate::descriptor::{self, Descriptor};
@@ -46,7 +45,8 @@ impl Job {
                 let at = *at;
                 self.describe(flash, buffer, ok, at)
             }
-            Phase::Input
+            Phase::Source { .. }
+            | Phase::Input
             | Phase::Mark
             | Phase::EraseDescriptor { .. }
             | Phase::Flush { .. }
@@ -69,13 +69,7 @@ impl Job {
         };
         let Some(expected) = expected else { return Err(StageError::NotRunning) };
         if *offset < expected.len {
-            let room = u32::try_from(buffer.len()).unwrap_or(u32::MAX) & !3;
-            let take = expected.len.saturating_sub(*offset).min(room);
-            let padded = crate::bytes::round_up(take, 4) as usize;
-            let piece = buffer.get_mut(..padded).unwrap_or_default();
-            read(flash, region, *offset, piece)?;
-            digest.update(crate::bytes::head(piece, take as usize));
-            *offset = offset.saturating_add(take);
+            *offset = digest.read(flash, region, *offset..expected.len, buffer)?;
             return Ok(Next::Again);
         }
         if digest.value() != expected {

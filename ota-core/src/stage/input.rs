@@ -200,8 +200,8 @@ impl Job {
         let Source::Bundle { reader, manifest: Some(manifest) } = &self.source else { return None };
         let (part, writer) = (self.current?, self.writer.as_ref()?);
         let plan = self.source.plan(part)?;
-        // Without a digest in the manifest there would be nothing to check a resumed part by.
-        let digested = plan.sha256.is_some() || plan.sha1.is_some();
+        // Else there would be nothing to check a resumed part by.
+        let digested = plan.is_digested();
         let offset = writer.offset();
         let due = offset.saturating_sub(self.checkpointed) >= self.site.checkpoint_interval;
         let resumable = digested && manifest.identity != 0 && writer.at_sector_start();
@@ -219,6 +219,30 @@ impl Job {
             stream_offset: reader.stream_offset(),
             part_offset: offset,
         }))
+    }
+
+    /// Where nothing is pushed: the slot that is copied must be whole, before another is erased for
+    /// its sake.
+    pub(super) fn check_source<F: FlashRead>(
+        &mut self,
+        flash: &mut F,
+        buffer: &mut [u8],
+        offset: u32,
+    ) -> Result<Next, StageError> {
+        let Source::Copy(copy) = &self.source else { return Err(StageError::NotRunning) };
+        let (slot, head) = (copy.slot, copy.descriptor.head());
+        if offset < head.app_len() {
+            let region = crate::flash::Region::App(slot);
+            let offset = self.digest.read(flash, region, offset..head.app_len(), buffer)?;
+            self.phase = Phase::Source { offset };
+            return Ok(Next::Again);
+        }
+        let found = self.digest.value();
+        if (found.crc, found.sha256) != (head.app_crc(), head.app_sha256()) {
+            return Err(StageError::SourceDamaged { slot });
+        }
+        self.phase = Phase::Input;
+        Ok(Next::Again)
     }
 
     /// Where nothing is pushed: the next bytes of the slot that is copied.

@@ -93,6 +93,8 @@ pub(crate) enum Next {
 /// Where a job stands.
 #[allow(clippy::large_enum_variant, reason = "one job at a time, and no heap")]
 enum Phase {
+    /// The slot to be copied is digested, from this offset on.
+    Source { offset: u32 },
     /// Bytes are wanted.
     Input,
     /// The slot is to be marked, then its descriptor erased; then as the flag says.
@@ -136,10 +138,11 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn new(site: Site, source: Source) -> Self {
+        let copies = matches!(source, Source::Copy(_));
         Self {
             site,
             source,
-            phase: Phase::Input,
+            phase: if copies { Phase::Source { offset: 0 } } else { Phase::Input },
             current: None,
             writer: None,
             digest: PartDigest::new(false),
@@ -211,6 +214,10 @@ impl Job {
             return Ok(Next::Again);
         }
         match &mut self.phase {
+            Phase::Source { offset } => {
+                let offset = *offset;
+                self.check_source(flash, buffer, offset)
+            }
             Phase::Input => self.copy_input(flash, buffer),
             Phase::Mark => {
                 self.phase = Phase::EraseDescriptor { offset: self.site.app_room };

@@ -6,7 +6,7 @@
 
 use super::digest::PartDigest;
 use super::input::part_bit;
-use super::writer::{Writer, read};
+use super::writer::Writer;
 use super::{Job, Next, Phase, Source, StageError, name};
 use crate::bundle::{PartKind, Reader};
 use crate::flash::FlashRead;
@@ -52,9 +52,13 @@ impl Job {
             PartKind::App => PartKind::Data,
             PartKind::Data => PartKind::App,
         };
-        let size = |part| self.source.plan(part).and_then(|plan| plan.size);
+        let plan = |part| self.source.plan(part);
+        let size = |part| plan(part).and_then(|plan| plan.size);
         let fits = size(current).is_some_and(|size| point.part_offset < size);
-        if !fits || (point.other_done && size(other).is_none()) {
+        // Without a digest there is nothing to check what lies in flash by.
+        let sure = !point.other_done
+            || size(other).is_some() && plan(other).is_some_and(|plan| plan.is_digested());
+        if !fits || !sure {
             return;
         }
         self.marked = true;
@@ -81,16 +85,10 @@ impl Job {
         let Phase::Redigest(state) = &mut self.phase else { return Ok(Next::Again) };
         let region = self.site.region(state.part);
         if state.offset < state.end {
-            let room = u32::try_from(buffer.len()).unwrap_or(u32::MAX) & !3;
-            let take = state.end.saturating_sub(state.offset).min(room);
-            let padded = crate::bytes::round_up(take, 4) as usize;
-            let piece = buffer.get_mut(..padded).unwrap_or_default();
-            if read(flash, region, state.offset, piece).is_err() {
-                self.start_anew();
-                return Ok(Next::Again);
+            match self.digest.read(flash, region, state.offset..state.end, buffer) {
+                Ok(offset) => state.offset = offset,
+                Err(_) => self.start_anew(),
             }
-            self.digest.update(crate::bytes::head(piece, take as usize));
-            state.offset = state.offset.saturating_add(take);
             return Ok(Next::Again);
         }
         let (part, then) = (state.part, state.then.take());

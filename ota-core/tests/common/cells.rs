@@ -12,6 +12,7 @@ pub(crate) const COMMITTED: u8 = 1;
 pub(crate) const NEW_IMAGE: u8 = 2;
 /// States of a slot.
 pub(crate) const EMPTY: u8 = 0;
+pub(crate) const UNPROVEN: u8 = 0x40;
 pub(crate) const BOOTABLE: u8 = 2;
 
 /// CRC-32 of ZIP, bit by bit.

@@ -45,7 +45,7 @@ impl Ram {
             app: ExtentDigest {
                 len: app.len() as u32,
                 crc: ota_core::crc::crc32(app),
-                sha256: [0; 32],
+                sha256: <sha2::Sha256 as sha2::Digest>::digest(app).into(),
             },
             data: None,
             version: "1.0.0",

@@ -20,8 +20,9 @@ pub(super) fn revert<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> 
         return Err(call.engine_error(Doing::Revert, &error));
     }
     if call.service.is_busy() {
-        // The reboot would cut it off without a word to whoever waits for it.
-        call.abort_job(format_args!("Update aborted by OTA.Revert"));
+        // The reboot would cut it off without a word to whoever waits for it. It is not too late: the
+        // engine refuses a revert from the first byte of an update on.
+        let _ = call.abort_job(format_args!("Update aborted by OTA.Revert"));
     }
     call.reboot()
 }

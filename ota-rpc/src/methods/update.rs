@@ -83,6 +83,8 @@ pub(super) fn abort<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> D
         let message = format_args!("no update in progress: nothing to abort");
         return Err(call.error(code::FAILED, message));
     }
-    call.abort_job(format_args!("Update aborted by OTA.Abort"));
-    call.null()
+    match call.abort_job(format_args!("Update aborted by OTA.Abort")) {
+        Ok(()) => call.null(),
+        Err(error) => Err(call.engine_error(Doing::Update, &error)),
+    }
 }

@@ -9,6 +9,9 @@
 
 use ota_core::{BootState, BootStateChange};
 
+use super::app::{Ask, INTERRUPTED_TIMEOUT_S};
+use super::product::Product;
+
 /// An image that the campaign knows, by its index in [`super::images::Images`].
 pub type ImageId = u8;
 
@@ -17,6 +20,8 @@ pub type ImageId = u8;
 pub struct Model {
     /// The whole image in each slot, if the slot may be booted.
     pub slots: Vec<Option<ImageId>>,
+    /// Whether the image in each slot came by an update and was never confirmed.
+    pub unproven: Vec<bool>,
     /// The slot that is chosen.
     pub active: u8,
     /// The slot to go back to.
@@ -29,6 +34,8 @@ pub struct Model {
     pub trials_left: u8,
     /// Boots that a new image gets.
     pub trials: u8,
+    /// The slot that is never overwritten.
+    pub golden: Option<u8>,
     /// The chosen image came by an update and was never confirmed.
     pub new: bool,
     /// Seconds for the commit.
@@ -55,6 +62,15 @@ pub enum Request {
     },
     /// Begin to install an image and leave it.
     Abandon,
+    /// Install an image; in the midst of it something else is asked for.
+    Interrupted {
+        /// Which.
+        image: ImageId,
+        /// Its security counter.
+        counter: u32,
+        /// What is asked for.
+        ask: Ask,
+    },
     /// Confirm.
     Commit {
         /// Security counter of what runs.
@@ -101,19 +117,32 @@ pub struct Ways {
     pub done: Vec<Model>,
 }
 
+impl Ways {
+    /// The same, where `ask` is put at some point on the way from `before`.
+    fn with_ask(self, before: &Model, ask: Ask) -> Self {
+        let Ask::Note(byte) = ask else { return self };
+        let note = |model: &Model| Model { note: [byte; 16], ..model.clone() };
+        let noted = std::iter::once(before).chain(&self.between).map(note).collect::<Vec<_>>();
+        let done = self.done.iter().map(note).collect();
+        Self { between: [self.between, self.done, noted].concat(), done }
+    }
+}
+
 impl Model {
     /// A device as it leaves the factory, after its first boot: image 0 in slot 0.
-    pub fn factory(slots: u8, trials: u8) -> Self {
-        let mut held = vec![None; usize::from(slots)];
+    pub fn factory(product: &Product) -> Self {
+        let mut held = vec![None; usize::from(product.slots)];
         held[0] = Some(0);
         Self {
             slots: held,
+            unproven: vec![false; usize::from(product.slots)],
             active: 0,
             revert: 0,
             booted: 0,
             committed: true,
             trials_left: 0,
-            trials,
+            trials: product.trials,
+            golden: product.golden,
             new: false,
             timeout_s: 0,
             why: "factory",
@@ -125,6 +154,11 @@ impl Model {
     /// The image in a slot.
     pub fn image(&self, slot: u8) -> Option<ImageId> {
         self.slots.get(usize::from(slot)).copied().flatten()
+    }
+
+    /// Whether a slot's image waits for its first confirmation.
+    pub fn is_unproven(&self, slot: u8) -> bool {
+        self.unproven.get(usize::from(slot)).copied().unwrap_or(false)
     }
 
     /// After a boot with every image whole; the image that runs is that of `booted`.
@@ -151,12 +185,21 @@ impl Model {
         if ok(plain.booted) {
             return Some(plain);
         }
-        let tried = (!self.committed && self.trials_left == 0).then_some(self.active);
-        let rest = (0..self.slots.len() as u8).filter(|slot| Some(*slot) != tried);
-        let next = [self.revert].into_iter().chain(rest).find(|slot| ok(*slot))?;
+        // What was never confirmed is on trial once, and never a way out.
+        let rest = 0..self.slots.len() as u8;
+        let mut ways_out = [self.revert].into_iter().chain(rest);
+        let next = ways_out.find(|slot| ok(*slot) && !self.is_unproven(*slot))?;
         let mut after = self.clone();
         after.fall_back_to(next, "verification failed");
         Some(after)
+    }
+
+    /// What runs after a boot that cannot write the record: never an image on trial. The record stays
+    /// as it is.
+    pub fn boot_unwritten(&self, whole: &[bool]) -> Option<Self> {
+        let mut before = self.clone();
+        before.trials_left = 0;
+        before.boot_with(whole)
     }
 
     fn fall_back_to(&mut self, slot: u8, why: &'static str) {
@@ -175,18 +218,20 @@ impl Model {
         let runs = self.booted == self.active;
         match request {
             Request::Install { image, counter, timeout_s } => {
-                return self.fill(*counter, |after, slot| {
-                    after.slots[usize::from(slot)] = Some(*image);
-                    after.revert = self.active;
-                    after.active = slot;
-                    after.committed = false;
-                    after.new = true;
-                    after.trials_left = self.trials;
-                    after.timeout_s = *timeout_s;
-                    after.why = "update";
-                });
+                return self.fill(*counter, |after, slot| after.install(*image, slot, *timeout_s));
             }
-            Request::Abandon => return self.fill(self.counter, |_, _| {}),
+            Request::Interrupted { image, counter, ask } => {
+                let timeout_s = INTERRUPTED_TIMEOUT_S;
+                let ways =
+                    self.fill(*counter, |after, slot| after.install(*image, slot, timeout_s));
+                return ways.map(|ways| ways.with_ask(self, *ask));
+            }
+            Request::Abandon => {
+                let mut ways = self.fill(self.counter, |_, _| {})?;
+                // Before the manifest is complete, nothing is begun.
+                ways.done.push(self.clone());
+                return Some(ways);
+            }
             Request::Snapshot { on_trial, timeout_s } => {
                 return self.fill(self.counter, |after, slot| {
                     after.slots[usize::from(slot)] = self.image(self.booted);
@@ -242,6 +287,7 @@ impl Model {
         for slot in self.targets() {
             let mut begun = self.clone();
             begun.slots[usize::from(slot)] = None;
+            begun.unproven[usize::from(slot)] = false;
             if begun.revert == slot {
                 begun.revert = begun.active;
             }
@@ -253,14 +299,31 @@ impl Model {
         (!ways.done.is_empty()).then_some(ways)
     }
 
-    /// The slots that may be overwritten: not the active one; the one to go back to only if there is
-    /// no other; one that holds an image only if all do.
+    /// The slots that may be overwritten: not the active one, nor the golden one; the one to go back to
+    /// only if there is no other; one that holds an image only if all do, and then one that was never
+    /// confirmed first.
     fn targets(&self) -> Vec<u8> {
-        let others = (0..self.slots.len() as u8).filter(|slot| *slot != self.active);
+        let others = (0..self.slots.len() as u8)
+            .filter(|slot| *slot != self.active && Some(*slot) != self.golden);
         let (kept, free): (Vec<u8>, Vec<u8>) = others.partition(|slot| *slot == self.revert);
         let (full, empty): (Vec<u8>, Vec<u8>) =
             free.into_iter().partition(|slot| self.image(*slot).is_some());
-        [empty, full, kept].into_iter().find(|slots| !slots.is_empty()).unwrap_or_default()
+        let (unproven, proven): (Vec<u8>, Vec<u8>) =
+            full.into_iter().partition(|slot| self.is_unproven(*slot));
+        let choices = [empty, unproven, proven, kept];
+        choices.into_iter().find(|slots| !slots.is_empty()).unwrap_or_default()
+    }
+
+    fn install(&mut self, image: ImageId, slot: u8, timeout_s: u32) {
+        self.slots[usize::from(slot)] = Some(image);
+        self.unproven[usize::from(slot)] = true;
+        self.revert = self.active;
+        self.active = slot;
+        self.committed = false;
+        self.new = true;
+        self.trials_left = self.trials;
+        self.timeout_s = timeout_s;
+        self.why = "update";
     }
 
     fn confirm(&mut self, counter: u32) {
@@ -268,6 +331,7 @@ impl Model {
         self.trials_left = 0;
         self.new = false;
         self.counter = self.counter.max(counter);
+        self.unproven[usize::from(self.active)] = false;
     }
 
     fn go_back(&mut self, why: &'static str) {
@@ -294,11 +358,15 @@ impl Model {
         }
         if let Some(slot) = change.active {
             after.active = slot;
-            if moves && after.revert == slot {
+            if moves && after.revert == slot && !self.is_unproven(self.active) {
                 after.revert = self.active;
             }
         }
         after.revert = change.revert.unwrap_or(after.revert);
+        let untried = moves && self.is_unproven(after.active);
+        if self.is_unproven(after.revert) || (untried && change.committed == Some(true)) {
+            return None;
+        }
         after.timeout_s = change.commit_timeout_s.unwrap_or(after.timeout_s);
         if moves {
             after.why = "set by SetBootState";
@@ -309,12 +377,12 @@ impl Model {
                 if self.booted != self.active {
                     return None;
                 }
-                after.counter = after.counter.max(counter);
+                after.confirm(counter);
             }
             after.committed = true;
             after.trials_left = 0;
             after.new = false;
-        } else if change.committed == Some(false) || (stays_unconfirmed && moves) {
+        } else if change.committed == Some(false) || untried || (stays_unconfirmed && moves) {
             after.committed = false;
             after.new = false;
             after.trials_left = self.trials;

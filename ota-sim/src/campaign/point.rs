@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use ota_core::flash::{Extent, Region};
+
+use super::board::Board;
 use super::rig::Rig;
-use crate::nor::{Nor, OpKind, PendingOp, Random, Tear};
+use crate::nor::{OpKind, PendingOp, Random, Tear};
 
 /// One power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +41,22 @@ impl Point {
     }
 }
 
-/// A number for a tear, by its text.
+/// A number for a tear.
 fn tear_number(tear: Tear) -> u64 {
-    u64::from(ota_core::crc::crc32(tear.to_string().as_bytes()))
+    let (kind, number, seed) = match tear {
+        Tear::None => (0, 0, 0),
+        Tear::Whole => (1, 0, 0),
+        Tear::Head => (2, 0, 0),
+        Tear::Tail => (3, 0, 0),
+        Tear::AllButLast => (4, 0, 0),
+        Tear::AllButFirst => (5, 0, 0),
+        Tear::First { units } => (6, units, 0),
+        Tear::Units { seed } => (7, 0, seed),
+        Tear::TornAt { unit, seed } => (8, unit, seed),
+        Tear::Bits { percent, seed } => (9, u32::from(percent), seed),
+        Tear::Zeros => (10, 0, 0),
+    };
+    Random::at(seed, u64::from(number) << 8 | kind).next_word()
 }
 
 impl fmt::Display for Point {
@@ -98,41 +114,50 @@ pub enum Where {
     Record,
     /// The application of a slot.
     App,
+    /// The data part of a slot.
+    Data,
     /// The descriptor of a slot.
     Descriptor,
 }
 
-/// Where `op` writes.
-pub(super) fn region_of(rig: &Rig, op: &PendingOp<'_>) -> Where {
+/// Where `op` writes on the chip of `device`.
+pub(super) fn region_of(rig: &Rig, device: u8, op: &PendingOp<'_>) -> Where {
     let layout = rig.layout();
-    let address = op.address();
-    if address < layout.record.address + layout.record.size {
-        return Where::Record;
+    let within = |extent: &Extent| {
+        extent.device == device
+            && (extent.address..extent.address + extent.size).contains(&op.address())
+    };
+    let region = layout.regions().find(|(_, extent)| within(extent));
+    match region.expect("the engine stays within its regions").0 {
+        Region::Record => Where::Record,
+        Region::App(slot) if within(&rig.descriptor(slot)) => Where::Descriptor,
+        Region::App(_) => Where::App,
+        Region::Data(_) => Where::Data,
     }
-    let descriptor = (0u8..).zip(layout.slots).any(|(index, slot)| {
-        (rig.descriptor_address(index)..slot.app.address + slot.app.size).contains(&address)
-    });
-    if descriptor { Where::Descriptor } else { Where::App }
 }
+
+/// A header and a seal: no cell is shorter.
+const SMALLEST_CELL: usize = 8 + 4;
 
 /// Addresses of the cells that are sealed now, in the order in which they were written. Found by
 /// the bytes that the format document gives, not by the engine.
-pub(super) fn sealed_cells(nor: &Nor, record: std::ops::Range<u32>) -> Vec<u32> {
-    let bytes = nor.peek(record);
+pub(super) fn sealed_cells(board: &Board, record: Extent) -> Vec<u32> {
+    let bytes = board.peek(record);
+    let position = |header: &[u8]| u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+    let is_header = |bytes: &[u8]| {
+        bytes[0] == b'O'
+            && bytes[2] == 1
+            && u32::from(bytes[1]) == 0x40 + position(bytes).count_zeros()
+    };
     let mut cells: Vec<(u32, u32)> = Vec::new();
-    for at in (0..bytes.len().saturating_sub(128)).step_by(4) {
-        let header = &bytes[at..];
-        let head = |bytes: &[u8]| {
-            let position = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-            bytes[0] == b'O'
-                && u32::from(bytes[1]) == 0x40 + position.count_zeros()
-                && bytes[2] == 1
-        };
-        let sealed = header[8..].windows(4).take(200).position(|word| word == b"SEAL");
-        let next = header[8..].windows(8).position(head);
-        if head(header) && sealed.is_some_and(|seal| next.is_none_or(|next| seal < next)) {
-            let position = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
-            cells.push((position, at as u32));
+    // The search for a seal is long, and most places hold no header.
+    let last = bytes.len().saturating_sub(SMALLEST_CELL);
+    for at in (0..=last).step_by(4).filter(|at| is_header(&bytes[*at..])) {
+        let rest = &bytes[at + 8..];
+        let seal = rest.windows(4).take(200).position(|word| word == b"SEAL");
+        let next = || rest.windows(8).take(200).position(is_header);
+        if seal.is_some_and(|seal| next().is_none_or(|next| seal < next)) {
+            cells.push((position(&bytes[at..]), record.address + at as u32));
         }
     }
     cells.sort_unstable();

@@ -6,12 +6,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::cutter::Select;
 use super::images::Images;
+use super::kind::{self, Kind};
 use super::point::{Failure, Point, Tally};
 use super::rig::{IMAGE_SIZE, Rig};
-use super::scenario::{ALL, Scenario};
-use super::walk::{Select, Walk};
-use crate::nor::{Part, Rule, TearBudget};
+use super::scenario::Scenario;
+use super::scenarios::ALL;
+use super::walk::Walk;
+use crate::nor::{Rule, TearBudget};
 
 /// Images that scenarios name.
 const IMAGES: u8 = 5;
@@ -29,7 +32,7 @@ pub struct Plan {
     pub scenarios: Vec<String>,
     /// Parts, by name; empty: all.
     pub parts: Vec<String>,
-    /// Rules for programming twice; empty: each part's own, and all of them on the generic ones.
+    /// Rules for programming twice; empty: those of each part.
     pub rules: Vec<Rule>,
     /// Cuts one after another: 1 or 2.
     pub depth: u8,
@@ -48,8 +51,8 @@ pub struct Plan {
 pub struct Case {
     /// What happens.
     pub scenario: &'static Scenario,
-    /// To which part.
-    pub part: &'static Part,
+    /// To which kind of flash.
+    pub kind: &'static Kind,
     /// Under which rule.
     pub rule: Rule,
 }
@@ -87,23 +90,15 @@ impl Plan {
     /// A text, if there is no scenario or part of a given name.
     pub fn cases(&self) -> Result<Vec<Case>, String> {
         let scenarios = chosen(&self.scenarios, ALL, |scenario| scenario.name, "scenario")?;
-        let parts = chosen(&self.parts, Part::ALL, |part| part.name, "part")?;
+        let kinds = chosen(&self.parts, kind::ALL, |kind| kind.name, "part")?;
         let mut cases = Vec::new();
-        for part in parts {
-            for rule in self.rules_of(part) {
-                cases.extend(scenarios.iter().map(|scenario| Case { scenario, part, rule }));
+        for kind in kinds {
+            let rules = if self.rules.is_empty() { kind.rules } else { &self.rules };
+            for rule in rules.iter().copied() {
+                cases.extend(scenarios.iter().map(|scenario| Case { scenario, kind, rule }));
             }
         }
         Ok(cases)
-    }
-
-    fn rules_of(&self, part: &Part) -> Vec<Rule> {
-        let generic = part.name == Part::GENERIC_4K4.name || part.name == Part::GENERIC_2K8.name;
-        match (self.rules.is_empty(), generic) {
-            (false, _) => self.rules.clone(),
-            (true, true) => vec![Rule::Free, Rule::AllZero, Rule::Never],
-            (true, false) => vec![part.rule],
-        }
     }
 
     /// Runs it. `progress` is told the points so far, now and then.
@@ -201,13 +196,13 @@ impl Report {
 impl Case {
     /// The device of this case.
     pub fn rig(&self) -> Rig {
-        Rig::new(self.part, self.rule, self.scenario.slots, self.scenario.trials)
+        Rig::new(self.kind, self.rule, self.scenario.product)
     }
 }
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.scenario.name, self.part.name, self.rule)
+        write!(f, "{} {} {}", self.scenario.name, self.kind.name, self.rule)
     }
 }
 
@@ -262,7 +257,7 @@ impl FromStr for Replay {
         };
         let case = Case {
             scenario: one(scenario, ALL, |scenario| scenario.name, "scenario")?,
-            part: one(part, Part::ALL, |part| part.name, "part")?,
+            kind: one(part, kind::ALL, |kind| kind.name, "part")?,
             rule: rule.parse().map_err(|error| format!("rule {rule:?}: {error:?}"))?,
         };
         let seed = seed.parse().map_err(|error| format!("seed {seed:?}: {error}"))?;

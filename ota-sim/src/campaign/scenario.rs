@@ -2,9 +2,10 @@
 
 use ota_core::BootStateChange;
 
+use super::app::{App, Ask};
 use super::images::Images;
 use super::model::{ImageId, Model, Request};
-use super::rig::App;
+use super::product::Product;
 
 /// One thing that happens to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub enum Step {
     Set(BootStateChange),
     /// Keep bytes of the application's.
     Note(u8),
+    /// A reset and a boot, after so many crashes that the loader is to go to recovery.
+    Crashed,
+    /// Install an image, and ask for something in the midst of it: at each step in turn.
+    Interrupt(ImageId, Ask),
     /// Keep bytes until the next append begins the next sector of the record, or so many later.
     FillRecord(u8),
 }
@@ -54,20 +59,22 @@ impl Step {
                 let counters = (0..model.slots.len() as u8).map(counter_of).collect();
                 Request::Set { change, counters }
             }
+            Self::Interrupt(image, ask) => {
+                Request::Interrupted { image, counter: images.get(image).counter, ask }
+            }
             Self::Note(byte) => Request::Note([byte; 16]),
-            Self::Boot | Self::FillRecord(_) => Request::Note([0; 16]),
+            Self::Boot | Self::Crashed | Self::FillRecord(_) => Request::Note([0; 16]),
         }
     }
 
-    /// Does it. Errors are texts.
-    pub fn run(self, app: &mut dyn App, images: &Images) -> Result<(), String> {
+    /// Does it, with bundles that bring data or not. Errors are texts.
+    pub fn run(self, app: &mut dyn App, images: &Images, data: bool) -> Result<(), String> {
+        let bundle = |image| images.get(image).bundle(data);
         match self {
-            Self::Boot | Self::FillRecord(_) => Ok(()),
-            Self::Install(image, timeout_s) => {
-                app.install(&images.get(image).bundle, timeout_s, None)
-            }
-            Self::BreakOff(image, limit) => app.install(&images.get(image).bundle, 0, Some(limit)),
-            Self::Abandon(image, limit) => app.abandon(&images.get(image).bundle, limit),
+            Self::Boot | Self::Crashed | Self::FillRecord(_) | Self::Interrupt(..) => Ok(()),
+            Self::Install(image, timeout_s) => app.install(bundle(image), timeout_s, None),
+            Self::BreakOff(image, limit) => app.install(bundle(image), 0, Some(limit)),
+            Self::Abandon(image, limit) => app.abandon(bundle(image), limit),
             Self::Commit => app.commit(),
             Self::Start(good) => app.report_start(good),
             Self::Overdue => match app.overdue() {
@@ -88,10 +95,8 @@ impl Step {
 pub struct Scenario {
     /// Name, for tables and replay lines.
     pub name: &'static str,
-    /// Slots of its device.
-    pub slots: u8,
-    /// Boots that a new image gets.
-    pub trials: u8,
+    /// What its device is.
+    pub product: Product,
     /// Before the cuts.
     pub setup: &'static [Step],
     /// Cut at every operation.
@@ -113,138 +118,8 @@ pub enum Fault {
     ReadsFail,
     /// The image in this slot has rotted.
     Rot(u8),
-}
-
-const KEEP: BootStateChange =
-    BootStateChange { active: None, committed: None, revert: None, commit_timeout_s: None };
-const UNCOMMIT: BootStateChange = BootStateChange { committed: Some(false), ..KEEP };
-const SWITCH: BootStateChange = BootStateChange { active: Some(1), ..KEEP };
-const SWITCH_ON_TRIAL: BootStateChange =
-    BootStateChange { active: Some(0), committed: Some(false), ..KEEP };
-const TIMEOUT: BootStateChange = BootStateChange { commit_timeout_s: Some(77), ..KEEP };
-const NO_STEPS: &[Step] = &[];
-use Step::{
-    Abandon, Boot, BreakOff, Commit, FillRecord, Install, Note, Overdue, Revert, Set, Snapshot,
-    Start,
-};
-
-const fn scenario(
-    name: &'static str,
-    setup: &'static [Step],
-    cut: &'static [Step],
-    retry: &'static [Step],
-) -> Scenario {
-    Scenario { name, slots: 2, trials: 1, setup, cut, retry, fault: Fault::None }
-}
-
-/// All scenarios.
-pub const ALL: &[Scenario] = &[
-    scenario("first-boot", NO_STEPS, &[Boot, Boot], NO_STEPS),
-    scenario("staging", &[Boot], &[Install(1, 300)], &[Install(1, 300)]),
-    scenario(
-        "overwrite",
-        &[Boot, Install(1, 300), Boot, Commit, Boot],
-        &[Install(2, 0)],
-        &[Install(2, 0)],
-    ),
-    scenario("trial-boot", &[Boot, Install(1, 300)], &[Boot], &[Commit]),
-    Scenario {
-        trials: 3,
-        ..scenario("three-trials", &[Boot, Install(1, 300)], &[Boot, Boot, Boot, Boot], &[Commit])
-    },
-    scenario("early-commit", &[Boot, Install(1, 300)], &[Commit, Boot, Commit], &[Commit]),
-    scenario("commit", &[Boot, Install(1, 300), Boot], &[Commit, Boot, Boot], &[Commit]),
-    scenario("auto-commit", &[Boot, Install(1, 0), Boot], &[Start(true), Boot], &[Start(true)]),
-    scenario("rollback", &[Boot, Install(1, 300), Boot], &[Boot, Boot], &[Install(2, 300)]),
-    scenario("timeout", &[Boot, Install(1, 300), Boot], &[Overdue, Boot], &[Revert]),
-    scenario("bad-start", &[Boot, Install(1, 300), Boot], &[Start(false), Boot], &[Revert]),
-    scenario("revert-trial", &[Boot, Install(1, 300), Boot], &[Revert, Boot], &[Revert]),
-    scenario(
-        "revert-committed",
-        &[Boot, Install(3, 300), Boot, Commit, Install(1, 0), Boot, Commit, Boot],
-        &[Revert, Boot],
-        &[Revert],
-    ),
-    scenario("snapshot", &[Boot], &[Snapshot(false, None), Boot], &[Snapshot(false, None)]),
-    scenario(
-        "snapshot-revert",
-        &[Boot],
-        &[Snapshot(true, Some(60)), Boot, Boot],
-        &[Snapshot(true, Some(60))],
-    ),
-    scenario(
-        "set-boot-state",
-        &[Boot, Snapshot(false, None), Install(1, 9), Boot, Boot, Boot],
-        &[Set(UNCOMMIT), Boot, Boot, Set(TIMEOUT)],
-        &[Set(UNCOMMIT)],
-    ),
-    scenario(
-        "set-switch",
-        &[Boot, Install(3, 9), Boot, Commit, Install(1, 9), Boot, Commit],
-        &[Set(SWITCH), Boot, Set(SWITCH_ON_TRIAL), Boot, Boot],
-        &[Set(SWITCH_ON_TRIAL)],
-    ),
-    scenario("turn-over", &[Boot, FillRecord(0)], &[Note(1), Note(2), Boot, Note(3)], &[Note(4)]),
-    scenario("turn-over-settled", &[Boot, FillRecord(1), Boot], &[Note(1), Boot], &[Note(4)]),
-    scenario(
-        "turn-over-commit",
-        &[Boot, Install(1, 300), Boot, FillRecord(0)],
-        &[Commit, Boot, Note(1), Boot],
-        &[Commit],
-    ),
-    scenario(
-        "resume",
-        &[Boot, BreakOff(1, 22_000), Boot],
-        &[Install(1, 300), Boot],
-        &[Install(1, 300)],
-    ),
-    scenario(
-        "resume-other",
-        &[Boot, BreakOff(1, 22_000), Boot],
-        &[Install(2, 300), Boot],
-        &[Install(1, 300)],
-    ),
-    scenario("abort", &[Boot], &[Abandon(1, 20_000), Boot], &[Install(2, 300)]),
-    Scenario {
-        fault: Fault::Lies,
-        ..scenario("lying-flash", &[Boot], &[Install(1, 300), Boot], NO_STEPS)
-    },
-    Scenario {
-        fault: Fault::ReadsFail,
-        ..scenario(
-            "reads-fail",
-            &[Boot, Install(1, 300), Boot, Commit, Boot],
-            &[Boot, Note(1), Boot, Revert],
-            NO_STEPS,
-        )
-    },
-    Scenario {
-        fault: Fault::Rot(0),
-        ..scenario(
-            "rot-active",
-            &[Boot, Install(3, 300), Boot, Commit, Install(1, 0), Boot, Commit, Boot],
-            &[Boot, Boot],
-            &[Install(2, 300)],
-        )
-    },
-    Scenario {
-        fault: Fault::Rot(1),
-        ..scenario("rot-trial", &[Boot, Install(1, 300)], &[Boot, Boot], &[Install(2, 300)])
-    },
-    Scenario {
-        slots: 3,
-        ..scenario(
-            "three-slots",
-            &[Boot, Install(1, 300), Boot, Commit],
-            &[Install(2, 300), Boot, Commit],
-            &[Install(2, 300)],
-        )
-    },
-];
-
-impl Scenario {
-    /// The scenario called `name`.
-    pub fn by_name(name: &str) -> Option<&'static Self> {
-        ALL.iter().find(|scenario| scenario.name == name)
-    }
+    /// The second chip does not answer any more.
+    SecondDead,
+    /// Nothing can be written to the record any more.
+    RecordWorn,
 }

@@ -101,7 +101,7 @@ fn table(report: &Report) -> String {
         text += &format!(
             "{:<18}{:<17}{:<9}{:>9}{:>9}{:>7}{rate:>10.0}\n",
             case.case.scenario.name,
-            case.case.part.name,
+            case.case.kind.name,
             case.case.rule.to_string(),
             tally.points,
             tally.pairs,
@@ -118,7 +118,7 @@ fn coverage(report: &Report) -> String {
     for ((place, erase, tear), points) in &total.coverage {
         *rows.entry(tear).or_default().entry((*place, *erase)).or_default() += points;
     }
-    let places = [Where::Record, Where::App, Where::Descriptor];
+    let places = [Where::Record, Where::App, Where::Data, Where::Descriptor];
     let columns: Vec<(Where, bool)> =
         places.into_iter().flat_map(|place| [(place, true), (place, false)]).collect();
     let mut text = format!("\n{:<14}", "tear");
@@ -177,7 +177,7 @@ fn as_json(report: &Report) -> serde_json::Value {
         .map(|case| {
             json!({
                 "scenario": case.case.scenario.name,
-                "part": case.case.part.name,
+                "part": case.case.kind.name,
                 "rule": case.case.rule.to_string(),
                 "points": case.tally.points,
                 "pairs": case.tally.pairs,

@@ -23,7 +23,7 @@ pub(super) fn measure(part: &Part, images: &[Vec<u8>; 3]) -> Result<Vec<(Phase, 
     let part = part.with_capacity(2 * sector + 2 * slot_size);
     let (slots, record) = ([slot(0), slot(1)], Extent::new(0, 2 * sector));
     let mut device = Device { nor: Nor::new(&part), slots, record };
-    Rig::write_factory_image(&mut device.nor, slots[0].app, &images[0]);
+    Rig::write_factory_image(&mut device.nor, slots[0].app, &images[0], None);
     device.boots(0)?;
     device.boots(0)?;
     let mut rows = Vec::new();

@@ -336,17 +336,18 @@ impl<'m, S: Storage + 'm> SimDevice<'m, S> {
             Behaviour::Crashes => Some((now_ms.saturating_add(CRASH_AFTER_MS), ResetCause::Crash)),
             Behaviour::Hangs => plan.needs_watchdog.then_some((watchdog, ResetCause::Watchdog)),
             Behaviour::Healthy | Behaviour::NeverCommits | Behaviour::BadStart => {
-                return self.run(flash, behaviour, now_ms);
+                return self.run(flash, plan.slot, behaviour, now_ms);
             }
         };
         self.state = State::Silent { reset };
     }
 
     /// The application that gets as far as its engine.
-    fn run(&mut self, flash: SimFlash<'m>, behaviour: Behaviour, now_ms: u64) {
+    fn run(&mut self, flash: SimFlash<'m>, slot: u8, behaviour: Behaviour, now_ms: u64) {
         // An engine that did not open keeps the buffer that it was lent.
         let ram = self.ram.take().unwrap_or_else(|| vec![0; self.board.buffer_size()].leak());
-        let updater = match Updater::open(flash, self.settings.engine, ram, now_ms) {
+        let config = ota_core::Config { running: Some(slot), ..self.settings.engine };
+        let updater = match Updater::open(flash, config, ram, now_ms) {
             Ok(updater) => updater,
             Err(error) => {
                 self.events.push_back(Event::NoEngine(error));

@@ -123,6 +123,11 @@ impl Nor {
         self.faults.stop = Some((op, stop));
     }
 
+    /// Whether the device answers, when power is on.
+    pub fn answers(&self) -> bool {
+        !self.faults.stopped(self.ops)
+    }
+
     /// Makes reads fail now and then, or no more.
     pub fn set_read_faults(&mut self, faults: Option<ReadFaults>) {
         self.faults.reads = faults;

@@ -59,8 +59,8 @@ pub(crate) const EDITS: &[Edit] = &[
         file: LOG,
         changes: &[
             (
-                "Some(newest) => (newest.position, self.next),",
-                "Some(newest) => (newest.position, self.next.saturating_sub(1)),",
+                "Some(_) => (self.held, self.next),",
+                "Some(_) => (self.held, self.next.saturating_sub(1)),",
             ),
             (
                 "Phase::Start if shape.header(flash, position).0 != Header::Blank => {",
@@ -135,11 +135,12 @@ pub(crate) const EDITS: &[Edit] = &[
         name: "read-error-fatal",
         file: LOG,
         changes: &[(
-            "self.kinds = scan.kinds;",
-            "self.kinds = scan.kinds;
-            if scan.kinds & Header::Unreadable as u32 != 0 {
+            "let mut limit = POSITION_LIMIT;",
+            "if self.kinds & Header::Unreadable as u32 != 0 {
+                self.newest = None;
                 return;
-            }",
+            }
+            let mut limit = POSITION_LIMIT;",
         )],
         why: "one unreadable cell makes the record unreadable",
     },
@@ -161,6 +162,21 @@ pub(crate) const EDITS: &[Edit] = &[
             "Verdict::Unknown if facts.verify_always && false =>",
         )],
         why: "an image is booted that was not verified",
+    },
+    Edit {
+        name: "unsealed-held",
+        file: LOG,
+        changes: &[(
+            "Some(_) => (self.held, self.next),",
+            "Some(newest) => (newest.position, self.next),",
+        )],
+        why: "the last sealed record is erased for one that may be gone tomorrow",
+    },
+    Edit {
+        name: "unproven-fallen-to",
+        file: "ota-core/src/boot/decide.rs",
+        changes: &[("(record.unproven(slot) && !may_try)", "(!record.bootable(slot) && !may_try)")],
+        why: "an image that was never confirmed is booted as a good one",
     },
     Edit {
         name: "counter-raised-early",

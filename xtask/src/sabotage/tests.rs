@@ -91,3 +91,11 @@ fn names_of_edits_are_unique_and_can_be_folders() {
         assert!(edit.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", edit.name);
     }
 }
+
+#[test]
+fn no_edit_is_out_of_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for edit in EDITS {
+        tree::edited(root, edit).unwrap();
+    }
+}

@@ -40,7 +40,14 @@ pub(crate) fn synchronise(root: &Path, copy: &Path, parts: &[PathBuf]) -> Result
 
 /// Makes the edit in the copy.
 pub(crate) fn apply(copy: &Path, edit: &Edit) -> Result<()> {
-    let path = copy.join(edit.file);
+    let source = edited(copy, edit)?;
+    fs::write(copy.join(edit.file), source)?;
+    Ok(())
+}
+
+/// The file of an edit as it makes it.
+pub(crate) fn edited(root: &Path, edit: &Edit) -> Result<String> {
+    let path = root.join(edit.file);
     let mut source = fs::read_to_string(&path).with_context(|| edit.file.to_owned())?;
     for (find, replace) in edit.changes {
         let matches = source.matches(find).count();
@@ -52,8 +59,7 @@ pub(crate) fn apply(copy: &Path, edit: &Edit) -> Result<()> {
         );
         source = source.replacen(find, replace, 1);
     }
-    fs::write(&path, source)?;
-    Ok(())
+    Ok(source)
 }
 
 fn list(root: &Path, part: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {

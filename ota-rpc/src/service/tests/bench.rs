@@ -136,8 +136,8 @@ impl Ota for Engine {
         Ok(if self.steps == 0 { Progress::Done } else { Progress::Running })
     }
 
-    fn abort(&mut self) {
-        self.calls.push("abort".to_string());
+    fn abort(&mut self) -> Result<(), Self::Error> {
+        self.called("abort", ())
     }
 
     fn suspend(&mut self) {
