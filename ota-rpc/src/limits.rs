@@ -58,19 +58,19 @@ pub const FREE_FAILURES: u32 = 3;
 
 /// After the next one, no password is looked at for this time, in ms, and twice as long after each
 /// further one.
-pub const FAILURE_DELAY_MS: u64 = 1_000;
+pub const FAILURE_DELAY_MS: u32 = 1_000;
 
 /// That time is never longer than this, in ms.
-pub const MAX_FAILURE_DELAY_MS: u64 = 32_000;
+pub const MAX_FAILURE_DELAY_MS: u32 = 32_000;
 
 /// Without a wrong password for this long, in ms, they are forgotten.
-pub const FAILURE_MEMORY_MS: u64 = 10 * 60_000;
+pub const FAILURE_MEMORY_MS: u32 = 10 * 60_000;
 
 /// Challenges over one kind of channel that nobody has answered well, at once.
 pub const MAX_CHALLENGES: u32 = 32;
 
 /// After that many, one more each so many ms.
-pub const CHALLENGE_MS: u64 = 100;
+pub const CHALLENGE_MS: u32 = 100;
 
 /// The longest line of the head of a part of a form, in bytes: the name of the uploaded file is in
 /// it.

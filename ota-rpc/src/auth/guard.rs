@@ -41,9 +41,9 @@ pub(crate) enum Denied<'d> {
     /// Nobody may, or not this user: 403.
     Forbidden,
     /// Too many wrong passwords: 429.
-    Closed { for_ms: u64 },
+    Closed { for_ms: u32 },
     /// Too many challenges that nobody answers: 429.
-    TooManyChallenges { for_ms: u64 },
+    TooManyChallenges { for_ms: u32 },
     /// The platform gives no random numbers: 500.
     NotRandom,
 }

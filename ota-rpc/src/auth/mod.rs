@@ -14,7 +14,7 @@
 //! * [`Platform::random`](crate::Platform::random): where nonces come from.
 //! * [`users`]: users out of a file of `htdigest`.
 //!
-//! `docs/protocol/rpc-auth.md` says what this protects from, and what it does not.
+//! `docs/rpc-auth.md` says what this protects from, and what it does not.
 //!
 //! # Invariants
 //! * A password is looked at only with a nonce that this device has issued since its start; a nonce

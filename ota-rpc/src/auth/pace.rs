@@ -27,14 +27,14 @@ impl Pace {
     pub(super) const NEW: Self = Self { failures: 0, failed_ms: 0, challenges: 0, forgot_ms: 0 };
 
     /// How long no password is looked at, in ms.
-    pub(super) fn closed_for_ms(&self, now_ms: u64) -> Option<u64> {
-        let since_ms = now_ms.saturating_sub(self.failed_ms);
+    pub(super) fn closed_for_ms(&self, now_ms: u64) -> Option<u32> {
+        let since_ms = since(self.failed_ms, now_ms);
         self.delay_ms().checked_sub(since_ms).filter(|left_ms| *left_ms > 0)
     }
 
     /// A password was wrong.
     pub(super) fn failed(&mut self, now_ms: u64) {
-        if now_ms.saturating_sub(self.failed_ms) >= FAILURE_MEMORY_MS {
+        if since(self.failed_ms, now_ms) >= FAILURE_MEMORY_MS {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
@@ -45,18 +45,19 @@ impl Pace {
     ///
     /// # Errors
     /// After how many ms there may be one.
-    pub(super) fn challenge(&mut self, now_ms: u64) -> Result<(), u64> {
-        let since_ms = now_ms.saturating_sub(self.forgot_ms);
+    pub(super) fn challenge(&mut self, now_ms: u64) -> Result<(), u32> {
+        let since_ms = since(self.forgot_ms, now_ms);
         let forgotten = since_ms.checked_div(CHALLENGE_MS).unwrap_or(0);
-        let left = u64::from(self.challenges).saturating_sub(forgotten);
-        self.challenges = u32::try_from(left).unwrap_or(u32::MAX);
+        self.challenges = self.challenges.saturating_sub(forgotten);
         self.forgot_ms = match self.challenges {
             0 => now_ms,
-            _ => self.forgot_ms.saturating_add(forgotten.saturating_mul(CHALLENGE_MS)),
+            _ => {
+                let until_ms = forgotten.saturating_mul(CHALLENGE_MS);
+                self.forgot_ms.saturating_add(u64::from(until_ms))
+            }
         };
         if self.challenges >= MAX_CHALLENGES {
-            let next_ms = self.forgot_ms.saturating_add(CHALLENGE_MS);
-            return Err(next_ms.saturating_sub(now_ms));
+            return Err(CHALLENGE_MS.saturating_sub(since(self.forgot_ms, now_ms)));
         }
         self.challenges = self.challenges.saturating_add(1);
         Ok(())
@@ -67,13 +68,19 @@ impl Pace {
         self.challenges = self.challenges.saturating_sub(1);
     }
 
-    fn delay_ms(&self) -> u64 {
+    fn delay_ms(&self) -> u32 {
         let Some(doublings) = self.failures.checked_sub(FREE_FAILURES.saturating_add(1)) else {
             return 0;
         };
-        let factor = 1u64.checked_shl(doublings).unwrap_or(u64::MAX);
+        let factor = 1u32.checked_shl(doublings).unwrap_or(u32::MAX);
         FAILURE_DELAY_MS.saturating_mul(factor).min(MAX_FAILURE_DELAY_MS)
     }
+}
+
+/// In ms. In 32 bits, because divisions in 64 are 0.9 kB on a 32-bit processor; longer times are as
+/// good as 49 days.
+fn since(then_ms: u64, now_ms: u64) -> u32 {
+    u32::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -91,8 +98,8 @@ mod tests {
             pace.failed(now_ms);
             let wait_ms = pace.closed_for_ms(now_ms).unwrap_or(0);
             waits.push(wait_ms);
-            assert_eq!(pace.closed_for_ms(now_ms + wait_ms), None);
-            now_ms += wait_ms;
+            assert_eq!(pace.closed_for_ms(now_ms + u64::from(wait_ms)), None);
+            now_ms += u64::from(wait_ms);
         }
         assert_eq!(waits[..10], [0, 0, 0, 1000, 2000, 4000, 8000, 16_000, 32_000, 32_000]);
         assert!(waits[10..].iter().all(|wait_ms| *wait_ms == MAX_FAILURE_DELAY_MS));
@@ -103,8 +110,8 @@ mod tests {
         for (quiet_ms, closed) in [(FAILURE_MEMORY_MS - 1, true), (FAILURE_MEMORY_MS, false)] {
             let mut pace = Pace::NEW;
             (0..10).for_each(|_| pace.failed(0));
-            pace.failed(quiet_ms);
-            assert_eq!(pace.closed_for_ms(quiet_ms).is_some(), closed);
+            pace.failed(u64::from(quiet_ms));
+            assert_eq!(pace.closed_for_ms(u64::from(quiet_ms)).is_some(), closed);
         }
     }
 
@@ -116,7 +123,11 @@ mod tests {
         assert_eq!(pace.challenge(7), Err(CHALLENGE_MS));
         assert_eq!(pace.challenge(8), Err(CHALLENGE_MS - 1));
         let in_ten_s = (8..10_007).filter(|now_ms| pace.challenge(*now_ms).is_ok()).count();
-        assert_eq!(in_ten_s as u64, 10_000 / CHALLENGE_MS - 1);
+        assert_eq!(in_ten_s as u32, 10_000 / CHALLENGE_MS - 1);
+        // After a very long time there are as many as ever, not more.
+        let later_ms = 1 << 40;
+        let at_once = (0..1000).filter(|_| pace.challenge(later_ms).is_ok()).count();
+        assert_eq!(at_once, MAX_CHALLENGES as usize);
     }
 
     #[test]

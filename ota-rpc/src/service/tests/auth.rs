@@ -404,7 +404,7 @@ fn guessing_passwords_becomes_slow_and_nobody_waits_for_it() {
     let other = nonce(&bench.ask(ChannelKind::Uart, None, COMMIT));
     let reply = bench.ask(ChannelKind::Uart, None, &answer(Algorithm::Sha256, "secret", other));
     assert!(reply.ends_with(r#""result":null}"#));
-    bench.now_ms += FAILURE_DELAY_MS - 1;
+    bench.now_ms += u64::from(FAILURE_DELAY_MS) - 1;
     assert_eq!(error(&bench.ws(&answer(Algorithm::Sha256, "secret", fresh))).0, 429);
     bench.now_ms += 1;
     assert!(bench.ws(&answer(Algorithm::Sha256, "secret", fresh)).ends_with("null}"));
@@ -427,7 +427,7 @@ fn challenges_are_limited_but_not_those_that_are_answered() {
     }
     let message = "too many challenges without an answer: try again in 100 ms".to_string();
     assert_eq!(error(&bench.ws(COMMIT)), (429, message));
-    bench.now_ms += CHALLENGE_MS;
+    bench.now_ms += u64::from(CHALLENGE_MS);
     nonce(&bench.ws(COMMIT));
     assert_eq!(error(&bench.ws(COMMIT)).0, 429);
 }
