@@ -192,6 +192,14 @@ impl<'b, F: FlashRead> Updater<'b, F> {
         self.machine.job_mut().is_some_and(|job| job.seek(offset))
     }
 
+    /// Changes what was given to [`Self::begin`] while the stream still comes: a form may say it
+    /// behind the file.
+    pub fn set_commit_timeout(&mut self, commit_timeout_s: u32) {
+        if let Some(job) = self.machine.job_mut() {
+            job.commit_timeout_s = commit_timeout_s;
+        }
+    }
+
     /// Says that the stream has ended; the steps that follow read everything back and make the image
     /// active, on trial.
     ///

@@ -1,5 +1,7 @@
 //! Where a request comes from, and where its reply goes.
 
+use crate::framing::http::Authorization;
+
 /// A connection of a transport, as its owner numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -26,6 +28,10 @@ pub enum ChannelKind {
 }
 
 impl ChannelKind {
+    /// How many kinds there are.
+    #[cfg(feature = "auth")]
+    pub(crate) const COUNT: usize = 7;
+
     /// The name that access lists know it by.
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,4 +55,13 @@ pub struct Channel<'a> {
     pub kind: ChannelKind,
     /// The peer, for `RPC.Ping`: `1.2.3.4:5678`, or empty.
     pub info: &'a str,
+    /// Over HTTP: what the request says of who sends it.
+    pub authorization: Option<Authorization<'a>>,
+}
+
+impl<'a> Channel<'a> {
+    /// A channel whose requests bring their credentials in the frame, if any.
+    pub const fn new(id: ChannelId, kind: ChannelKind, info: &'a str) -> Self {
+        Self { id, kind, info, authorization: None }
+    }
 }

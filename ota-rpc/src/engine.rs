@@ -105,6 +105,10 @@ impl<F: FlashMap> Ota for Updater<'_, F> {
         Updater::seek(self, offset)
     }
 
+    fn set_commit_timeout(&mut self, commit_timeout_s: u32) {
+        Updater::set_commit_timeout(self, commit_timeout_s);
+    }
+
     fn end_of_input(&mut self) -> Result<(), EngineError> {
         Ok(Updater::end_of_input(self)?)
     }

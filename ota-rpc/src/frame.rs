@@ -154,6 +154,21 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// Writes a reply of `device` to this frame that is an error.
+    pub(crate) fn write_error(
+        &self,
+        device: &str,
+        code: i32,
+        message: impl fmt::Display,
+        out: &mut [u8],
+    ) -> Result<usize, NoRoom> {
+        let mut out = Writer::new(out);
+        self.open_reply(device, &mut out);
+        out.key("error").object().key("code").int(code);
+        out.key("message").display(message).end_object().end_object();
+        out.finish()
+    }
+
     /// Writes a frame with no more than what a reply to this one needs, to be parsed again when the
     /// reply is due.
     pub(crate) fn write_address(&self, out: &mut [u8]) -> Result<usize, NoRoom> {

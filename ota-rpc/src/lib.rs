@@ -12,6 +12,8 @@
 //!
 //! * [`Service`]: the dispatcher; see there for what its owner has to do.
 //! * [`Ota`] and [`Platform`]: what it needs from the engine and the device.
+//! * `auth`: who may call what. Part of the feature of that name.
+//! * [`framing`]: the transports' ways to pack frames.
 //! * [`entry`]: the entry points of the original C library, `mgos_rpc_service_ota_init()` and
 //!   `mgos_updater_rpc_finish()`.
 //! * [`frame`], [`Writer`]: frames, for the transports.
@@ -40,12 +42,15 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(feature = "auth")]
+pub mod auth;
 mod base64;
 pub mod channel;
 mod engine;
 pub mod entry;
 mod error;
 pub mod frame;
+pub mod framing;
 pub mod limits;
 mod methods;
 pub mod ota;

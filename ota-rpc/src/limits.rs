@@ -36,3 +36,58 @@ pub const REBOOT_DELAY_MS: u32 = 100;
 /// When nobody says that a reply was flushed, it is taken as flushed after this time, in ms: a peer
 /// that is gone must not keep the device from booting its new firmware.
 pub const FLUSH_WAIT_MS: u64 = 5_000;
+
+/// Users that may have a password.
+pub const MAX_USERS: usize = 32;
+
+/// Rules of `rpc.acl`.
+pub const MAX_RULES: usize = 32;
+
+/// The longest name of a user or a realm, in bytes.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// Nonces that wait to be used, over all channels. `mos` needs one at a time.
+pub const MAX_NONCES: usize = 8;
+
+/// How long a nonce may be used, in ms: long enough for the slowest line to carry the longest
+/// request.
+pub const NONCE_LIFETIME_MS: u64 = 60_000;
+
+/// Wrong passwords over one kind of channel that have no consequence.
+pub const FREE_FAILURES: u32 = 3;
+
+/// After the next one, no password is looked at for this time, in ms, and twice as long after each
+/// further one.
+pub const FAILURE_DELAY_MS: u32 = 1_000;
+
+/// That time is never longer than this, in ms.
+pub const MAX_FAILURE_DELAY_MS: u32 = 32_000;
+
+/// Without a wrong password for this long, in ms, they are forgotten.
+pub const FAILURE_MEMORY_MS: u32 = 10 * 60_000;
+
+/// Challenges over one kind of channel that nobody has answered well, at once.
+pub const MAX_CHALLENGES: u32 = 32;
+
+/// After that many, one more each so many ms.
+pub const CHALLENGE_MS: u32 = 100;
+
+/// The longest line of the head of a part of a form, in bytes: the name of the uploaded file is in
+/// it.
+pub const MAX_PART_LINE_BYTES: usize = 256;
+
+/// Lines in the head of a part of a form.
+pub const MAX_PART_LINES: usize = 8;
+
+/// Parts of a form.
+pub const MAX_PARTS: usize = 8;
+
+/// The longest value of a form's field that is not a file, in bytes.
+pub const MAX_FIELD_BYTES: usize = 64;
+
+/// The longest boundary between parts, in bytes: that of RFC 2046.
+pub const MAX_BOUNDARY_BYTES: usize = 70;
+
+/// The longest name or value in a query, in bytes once decoded: a `url` in quotes, some of it
+/// escaped.
+pub const MAX_QUERY_BYTES: usize = 640;

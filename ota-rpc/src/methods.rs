@@ -90,6 +90,35 @@ pub(crate) static METHODS: [Entry; 16] = [
     entry(Method::OtaAbort, "OTA.Abort", ""),
 ];
 
+impl Method {
+    /// Whether it does anything but tell.
+    const fn changes_something(self) -> bool {
+        match self {
+            Self::RpcList
+            | Self::RpcDescribe
+            | Self::RpcPing
+            | Self::SysGetInfo
+            | Self::OtaGetBootState
+            | Self::OtaStatus => false,
+            Self::SysReboot
+            | Self::OtaUpdate
+            | Self::OtaCommit
+            | Self::OtaRevert
+            | Self::OtaCreateSnapshot
+            | Self::OtaSetBootState
+            | Self::OtaBegin
+            | Self::OtaWrite
+            | Self::OtaEnd
+            | Self::OtaAbort => true,
+        }
+    }
+}
+
+/// The names of the methods that do anything but tell.
+pub(crate) fn changing() -> impl Iterator<Item = &'static str> {
+    METHODS.iter().filter(|entry| entry.method.changes_something()).map(|entry| entry.name)
+}
+
 /// Looks a method up. Upper and lower case are the same: tools in the field send `SyS.Reboot`.
 pub(crate) fn find(name: Text<'_>) -> Option<&'static Entry> {
     METHODS.iter().find(|entry| name.eq_ignore_ascii_case(entry.name))
@@ -109,6 +138,7 @@ pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '
         let message = format_args!("shutting down in {left_ms} ms");
         return Err(call.error(code::SHUTTING_DOWN, message));
     }
+    permitted(name, call)?;
     let Some(entry) = find(name) else {
         return Err(call.error(code::NOT_FOUND, format_args!("No handler for {}", Echo(name))));
     };
@@ -130,6 +160,26 @@ pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '
         Method::OtaWrite => push::write(call),
         Method::OtaEnd => push::end(call),
     }
+}
+
+/// Refuses what the access rules do not allow. They come before all else, so that whoever is not
+/// let in does not even learn which methods there are.
+#[cfg(feature = "auth")]
+fn permitted<O, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '_, O, P>) -> Done {
+    let request = crate::auth::Request {
+        method: name.chars(),
+        from: call.from,
+        auth: call.frame.auth,
+        has_reply: call.frame.id.is_some(),
+        now_ms: call.now_ms,
+    };
+    let denied = call.service.check(&request);
+    denied.map_err(|denied| call.error(denied.code(), format_args!("{denied}")))
+}
+
+#[cfg(not(feature = "auth"))]
+fn permitted<O, P: Platform>(_: Text<'_>, _: &mut Call<'_, '_, '_, O, P>) -> Done {
+    Ok(())
 }
 
 /// A method that is being carried out.

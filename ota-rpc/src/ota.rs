@@ -75,6 +75,9 @@ pub trait Ota {
     /// The next bytes written are those from `offset` on. False if some before are needed.
     fn seek(&mut self, offset: u32) -> bool;
 
+    /// Changes [`Begin::commit_timeout_s`] of the update that is received.
+    fn set_commit_timeout(&mut self, commit_timeout_s: u32);
+
     /// All bytes have come: [`Self::step`] checks them, and chooses them to run after the next
     /// reboot.
     ///

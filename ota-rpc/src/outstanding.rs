@@ -55,6 +55,12 @@ impl Outstanding {
         Ok(Self { address, channel, stage: Stage::Waiting { latest_ms } })
     }
 
+    /// Of a form that is uploaded, which is no frame: the reply has the id 1.
+    pub(crate) fn of_upload(channel: ChannelId) -> Result<Self, NoRoom> {
+        let frame = Frame::parse(br#"{"id":1}"#).unwrap_or_default();
+        Self::new(&frame, channel, None)
+    }
+
     /// The request, as far as a reply needs it.
     pub(crate) fn frame(&self) -> Frame<'_> {
         // It was written by this crate; should that ever not parse, the reply has no id.

@@ -1,14 +1,28 @@
-//! What the service needs to know of the device: `Sys.GetInfo`.
+//! What the service needs of the device: `Sys.GetInfo`, and random numbers.
 
-/// A device that can describe itself.
+/// A device that can describe itself, and draw lots.
 pub trait Platform {
     /// What is known of it now.
     fn info(&self) -> Info<'_>;
+
+    /// 32 random bits for the nonces of digest authentication, or none if there are none to be had:
+    /// then nobody can log in, because logins could be recorded and sent again.
+    ///
+    /// They must not be predictable, nor come again after a restart. A hardware generator does; so
+    /// does a cipher's stream with a seed that is changed in flash at each start. A clock, or the
+    /// same seed each time, does not.
+    fn random(&self) -> Option<u32> {
+        None
+    }
 }
 
 impl<P: Platform + ?Sized> Platform for &P {
     fn info(&self) -> Info<'_> {
         (**self).info()
+    }
+
+    fn random(&self) -> Option<u32> {
+        (**self).random()
     }
 }
 

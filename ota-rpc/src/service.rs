@@ -1,17 +1,21 @@
 //! The service: requests in, replies and actions out.
 
+mod permit;
 mod poll;
 mod reply;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transfer;
+mod upload;
 
 use heapless::String;
 use ota_core::json::Text;
 
+pub use permit::Permit;
 pub use poll::{Deferred, Polled};
 pub(crate) use transfer::{Chunk, Job, Receiving, Source};
 pub use transfer::{FeedError, SourceError};
+use upload::GONE;
 
 use crate::channel::{Channel, ChannelId};
 use crate::frame::Rejected;
@@ -31,12 +35,22 @@ pub struct Config<'d> {
     pub update_timeout_s: u32,
     /// `commit_timeout` of updates that do not give one, in s; 0: they commit themselves.
     pub commit_timeout_s: u32,
+    /// Who may do what. None: everybody everything, which is for lines and loopback addresses that
+    /// nobody else can reach. See [`Config::is_open`].
+    #[cfg(feature = "auth")]
+    pub access: Option<crate::auth::Access<'d>>,
 }
 
 impl<'d> Config<'d> {
     /// The defaults of Mongoose OS.
     pub const fn new(device_id: &'d str) -> Self {
-        Self { device_id, update_timeout_s: DEFAULT_UPDATE_TIMEOUT_S, commit_timeout_s: 0 }
+        Self {
+            device_id,
+            update_timeout_s: DEFAULT_UPDATE_TIMEOUT_S,
+            commit_timeout_s: 0,
+            #[cfg(feature = "auth")]
+            access: None,
+        }
     }
 }
 
@@ -63,6 +77,8 @@ pub struct Service<'d, P> {
     pub(crate) message: String<MAX_MESSAGE_BYTES>,
     pub(crate) outstanding: Option<Outstanding>,
     pub(crate) reboot: Reboot,
+    #[cfg(feature = "auth")]
+    pub(crate) guard: crate::auth::Guard,
 }
 
 /// How the last update ended.
@@ -139,6 +155,8 @@ impl<'d, P: Platform> Service<'d, P> {
             message: String::new(),
             outstanding: None,
             reboot: Reboot::Off,
+            #[cfg(feature = "auth")]
+            guard: crate::auth::Guard::new(),
         }
     }
 
@@ -174,10 +192,12 @@ impl<'d, P: Platform> Service<'d, P> {
         self.reboot.flushed(channel, now_ms);
     }
 
-    /// `channel` has ended: what was to be sent there is dropped. An update that came over it goes
-    /// on, because its sender may connect again.
+    /// `channel` has ended: what was to be sent there is dropped. An update that came over it by
+    /// `OTA.Write` goes on, because its sender may connect again; one that is uploaded as a form
+    /// ends with it.
     pub fn channel_closed(&mut self, channel: ChannelId, now_ms: u64) {
         self.reboot.flushed(channel, now_ms);
+        self.upload_closed(channel);
         let is_waiting = |outstanding: &&mut Outstanding| outstanding.channel == channel;
         if let Some(outstanding) = self.outstanding.as_mut().filter(is_waiting) {
             if outstanding.stage == Stage::Settled(Answer::Applied) {

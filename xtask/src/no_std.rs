@@ -13,7 +13,7 @@ pub(crate) const TARGETS: [&str; 3] =
     ["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
 
 /// Packages with the feature choices a firmware makes.
-const BUILDS: [(&str, &[&str]); 7] = [
+const BUILDS: [(&str, &[&str]); 8] = [
     ("ota-core", &[]),
     ("ota-core", &["--features=defmt"]),
     ("ota-core", &["--no-default-features"]),
@@ -21,6 +21,7 @@ const BUILDS: [(&str, &[&str]); 7] = [
     ("ota-core", &["--features=async,serde,log"]),
     ("ota-rpc", &[]),
     ("ota-rpc", &["--features=defmt"]),
+    ("ota-rpc", &["--no-default-features"]),
 ];
 
 /// Folders whose sources must not name the allocator.

@@ -10,6 +10,7 @@ use ota_core::{
 };
 
 use crate::channel::{Channel, ChannelId, ChannelKind};
+use crate::framing::http::{Ended, Form, Response, Upload};
 use crate::platform::{Info, Platform};
 use crate::service::{Action, Config, Reply, Service};
 
@@ -141,7 +142,7 @@ impl<'f> Device<'f> {
     /// The `result` or `error` of a call, whenever it comes.
     fn call(&mut self, method: &str, params: &str) -> String {
         let request = format!(r#"{{"id":1,"method":"{method}","params":{params}}}"#);
-        let from = Channel { id: ChannelId(0), kind: ChannelKind::Uart, info: "" };
+        let from = Channel::new(ChannelId(0), ChannelKind::Uart, "");
         let mut out = [0; 1024];
         let outcome =
             self.service.handle(request.as_bytes(), from, self.now_ms, &mut self.updater, &mut out);
@@ -280,4 +281,38 @@ fn a_snapshot_is_a_copy_that_can_be_reverted_to() {
     let state = device.call("OTA.GetBootState", "{}");
     assert!(state.contains(r#""active_slot":0,"is_committed":false,"revert_slot":1"#), "{state}");
     assert_eq!(ram.apps[0], ram.apps[1]);
+}
+
+#[test]
+fn a_form_of_curl_is_installed_with_the_timeout_behind_the_file() {
+    let (mut ram, mut buffer) = (Ram::booted(), [0; SECTOR as usize]);
+    let mut device = Device::start(&mut ram, &mut buffer);
+    let head = "Content-Disposition: form-data; name=";
+    let mut form = format!("--b\r\n{head}\"file\"; filename=\"fw.zip\"\r\n\r\n").into_bytes();
+    form.extend_from_slice(BUNDLE);
+    let end = format!("\r\n--b\r\n{head}\"commit_timeout\"\r\n\r\n77\r\n--b--\r\n");
+    form.extend_from_slice(end.as_bytes());
+    let from = Channel::new(ChannelId(0), ChannelKind::Http, "");
+    let permit = device.service.permit_upload(from, 0, &mut []).unwrap();
+    let content_type = "multipart/form-data; boundary=b";
+    let mut upload = Upload::new(permit, content_type, from.id).unwrap();
+    for piece in form.chunks(1460) {
+        upload.feed(piece, &mut device.service, 0, &mut device.updater).unwrap();
+    }
+    assert_eq!(upload.end(&mut device.service, &mut device.updater), Ended::Later);
+    let mut out = [0; 256];
+    let reply = (0..100_000)
+        .find_map(|_| device.service.poll(0, &mut device.updater, &mut out).reply)
+        .expect("a reply");
+    let response = Response::to_reply(Form::Update, &out[..reply.frame.unwrap()]);
+    assert_eq!(response.body().to_string(), "1 Update applied, rebooting\r\n");
+    assert!(device.wants_reboot());
+    ram.boot(1);
+    assert!(ram.apps[1].starts_with(NEW_APP));
+    let mut device = Device::start(&mut ram, &mut buffer);
+    let state = device.call("OTA.GetBootState", "{}");
+    assert!(
+        state.contains(r#""is_committed":false,"revert_slot":0,"commit_timeout":77"#),
+        "{state}"
+    );
 }

@@ -1,6 +1,6 @@
 //! What happens without a request: replies that come later, timeouts, jobs, the reboot.
 
-use super::{Action, Job, Service, Source};
+use super::{Action, GONE, Job, Service, Source};
 use crate::channel::ChannelId;
 use crate::error::{Doing, code};
 use crate::limits::REBOOT_DELAY_MS;
@@ -86,7 +86,10 @@ impl<P: Platform> Service<'_, P> {
             Job::Idle => {}
             Job::Receiving(receiving) if now_ms >= receiving.deadline_ms => {
                 let timeout_s = receiving.timeout_s;
-                let message = format_args!("Update timed out: no data for {timeout_s} s");
+                let message = match receiving.deadline_ms {
+                    GONE => format_args!("Update aborted: the connection has ended"),
+                    _ => format_args!("Update timed out: no data for {timeout_s} s"),
+                };
                 self.fail(code::FAILED, message, ota);
                 return (receiving.source == Source::Feed).then_some(Action::AbortDownload);
             }

@@ -67,11 +67,8 @@ fn finish<O, P>(mut call: Call<'_, '_, '_, O, P>) -> Reply {
 
 /// An error frame for what is no request.
 fn rejected<'r>(device: &str, frame: &Frame<'_>, why: Rejected, out: &mut [u8]) -> Outcome<'r> {
-    let mut out = Writer::new(out);
-    frame.open_reply(device, &mut out);
-    out.key("error").object().key("code").int(code::BAD_REQUEST);
-    out.key("message").display(why).end_object().end_object();
-    Outcome::just(Reply::Rejected { why, len: out.finish().unwrap_or(0) })
+    let len = frame.write_error(device, code::BAD_REQUEST, why, out).unwrap_or(0);
+    Outcome::just(Reply::Rejected { why, len })
 }
 
 impl Outcome<'_> {

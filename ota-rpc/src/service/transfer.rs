@@ -11,6 +11,7 @@
 use core::fmt::{self, Write};
 
 use super::{Last, Service};
+use crate::channel::ChannelId;
 use crate::error::{Doing, Explain, classify, code};
 use crate::limits::REBOOT_DELAY_MS;
 use crate::ota::{Begin, Ota};
@@ -53,6 +54,8 @@ pub(crate) enum Source {
     Push,
     /// [`Service::feed`].
     Feed,
+    /// A form over this channel.
+    Upload(ChannelId),
 }
 
 /// A chunk that was written.
@@ -171,6 +174,18 @@ impl<P: Platform> Service<'_, P> {
         now_ms: u64,
         ota: &mut O,
     ) -> Result<(), FeedError> {
+        self.begin_from(Source::Feed, begin, timeout_s, now_ms, ota)
+    }
+
+    /// Begins to receive what is fed from `source`.
+    pub(crate) fn begin_from<O: Ota>(
+        &mut self,
+        source: Source,
+        begin: Begin,
+        timeout_s: u32,
+        now_ms: u64,
+        ota: &mut O,
+    ) -> Result<(), FeedError> {
         let timeout_s = self.timeout_or_default(Some(timeout_s));
         if self.is_busy() {
             return Err(FeedError::Busy);
@@ -180,7 +195,7 @@ impl<P: Platform> Service<'_, P> {
             self.note(format_args!("{prefix}{error}"));
             FeedError::Failed
         })?;
-        let receiving = Receiving::new(Source::Feed, begin, timeout_s, now_ms);
+        let receiving = Receiving::new(source, begin, timeout_s, now_ms);
         self.start(Job::Receiving(Receiving { has_begun: true, ..receiving }));
         Ok(())
     }
@@ -200,10 +215,21 @@ impl<P: Platform> Service<'_, P> {
     /// # Errors
     /// [`FeedError`]: stop fetching.
     pub fn feed<O: Ota>(&mut self, data: &[u8], now_ms: u64, ota: &mut O) -> Result<(), FeedError> {
+        self.feed_from(Source::Feed, data, now_ms, ota)
+    }
+
+    /// The next bytes of what `source` sends: nobody writes into the update of another.
+    pub(crate) fn feed_from<O: Ota>(
+        &mut self,
+        source: Source,
+        data: &[u8],
+        now_ms: u64,
+        ota: &mut O,
+    ) -> Result<(), FeedError> {
         let Job::Receiving(mut receiving) = self.job else {
             return Err(FeedError::NotReceiving);
         };
-        if receiving.source != Source::Feed {
+        if receiving.source != source {
             return Err(FeedError::NotReceiving);
         }
         if !receiving.has_begun {
@@ -247,9 +273,19 @@ impl<P: Platform> Service<'_, P> {
     /// The download or upload has ended: all bytes have come, or there was an error. What follows
     /// is up to [`Self::poll`].
     pub fn end_feed<O: Ota>(&mut self, ended: Result<(), SourceError<'_>>, ota: &mut O) {
-        let Job::Receiving(Receiving { source: Source::Feed, .. }) = self.job else {
+        self.end_from(Source::Feed, ended, ota);
+    }
+
+    /// What `source` sends has ended.
+    pub(crate) fn end_from<O: Ota>(
+        &mut self,
+        source: Source,
+        ended: Result<(), SourceError<'_>>,
+        ota: &mut O,
+    ) {
+        if !matches!(self.job, Job::Receiving(receiving) if receiving.source == source) {
             return;
-        };
+        }
         match ended {
             Ok(()) => self.finish_or_fail(ota),
             Err(error) => self.fail(error.code, format_args!("{}", error.message), ota),

@@ -10,7 +10,7 @@ use crate::factory::{self, Image};
 use crate::nor::Nor;
 
 const HTTP: Channel<'static> =
-    Channel { id: ChannelId(7), kind: ChannelKind::Http, info: "127.0.0.1:5000" };
+    Channel::new(ChannelId(7), ChannelKind::Http, "127.0.0.1:5000");
 
 /// A device, its clock, and what happened since the last look.
 struct Bench<'m> {

@@ -250,7 +250,7 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
         let now_ms = self.clock.now_ms();
         match command {
             Command::Rpc { channel, peer, frame, answer } => {
-                let from = Channel { id: channel, kind: ChannelKind::Http, info: &peer };
+                let from = Channel::new(channel, ChannelKind::Http, &peer);
                 let Outcome { reply, action } = self.device.rpc(from, &frame, now_ms);
                 tracing::debug!(peer, request = %frame.escape_ascii(), ?action, "rpc");
                 let reply = match reply {

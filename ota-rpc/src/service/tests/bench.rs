@@ -1,5 +1,6 @@
 //! A service, an engine that does as it is told, and a clock.
 
+use core::cell::Cell;
 use core::fmt;
 use std::format;
 use std::string::{String, ToString};
@@ -121,6 +122,10 @@ impl Ota for Engine {
         self.wanted.is_some_and(|wanted| offset <= wanted)
     }
 
+    fn set_commit_timeout(&mut self, commit_timeout_s: u32) {
+        self.calls.push(format!("set_commit_timeout {commit_timeout_s}"));
+    }
+
     fn end_of_input(&mut self) -> Result<(), Trouble> {
         self.called("end_of_input", ())
     }
@@ -140,8 +145,11 @@ impl Ota for Engine {
     }
 }
 
-/// A device that is not very interesting.
-pub(super) struct Board;
+/// A device that is not very interesting. Its random numbers just count upwards.
+pub(super) struct Board {
+    /// The next random number, if there are any.
+    pub(super) random: Cell<Option<u32>>,
+}
 
 impl Platform for Board {
     fn info(&self) -> Info<'_> {
@@ -156,6 +164,12 @@ impl Platform for Board {
             ..Info::default()
         }
     }
+
+    fn random(&self) -> Option<u32> {
+        let random = self.random.get();
+        self.random.set(random.map(|random| random + 1));
+        random
+    }
 }
 
 /// All of it.
@@ -168,10 +182,14 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
+        Self::with(Config::new(DEVICE))
+    }
+
+    pub(super) fn with(config: Config<'static>) -> Self {
         let state =
             BootState { active_slot: 0, is_committed: true, revert_slot: 0, commit_timeout_s: 0 };
         Self {
-            service: crate::rpc_service_ota_init(Config::new(DEVICE), Board),
+            service: crate::rpc_service_ota_init(config, Board { random: Cell::new(Some(1)) }),
             engine: Engine {
                 state,
                 calls: Vec::new(),
@@ -191,7 +209,7 @@ impl Bench {
     }
 
     pub(super) fn handle<'r>(&mut self, request: &'r [u8]) -> Outcome<'r> {
-        let from = Channel { id: CHANNEL, kind: ChannelKind::Tcp, info: "1.2.3.4:5678" };
+        let from = Channel::new(CHANNEL, ChannelKind::Tcp, "1.2.3.4:5678");
         self.service.handle(request, from, self.now_ms, &mut self.engine, &mut self.out)
     }
 

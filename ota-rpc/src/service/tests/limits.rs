@@ -158,11 +158,8 @@ fn the_times_around_a_reply() {
 fn a_reply_that_does_not_fit_is_an_error_and_never_cut() {
     let request = request("Sys.GetInfo", "");
     let mut bench = Bench::new();
-    let from = crate::channel::Channel {
-        id: super::bench::CHANNEL,
-        kind: crate::channel::ChannelKind::Udp,
-        info: "",
-    };
+    let from =
+        crate::channel::Channel::new(super::bench::CHANNEL, crate::channel::ChannelKind::Udp, "");
     for capacity in 0..500 {
         let mut out = std::vec![0; capacity];
         let handled =
