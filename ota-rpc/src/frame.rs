@@ -171,6 +171,29 @@ impl<'a> Frame<'a> {
         out.end_object();
         out.finish()
     }
+
+    /// Writes the frame as a call of `method`.
+    pub(crate) fn write_call(&self, method: &str, out: &mut Writer<'_>) {
+        out.object();
+        if let Some(id) = self.id {
+            id.write(out.key("id"));
+        }
+        for (key, text) in [("src", self.src), ("dst", self.dst)] {
+            if let Some(text) = text {
+                out.key(key).text(text);
+            }
+        }
+        if let Some(tag) = self.tag {
+            out.key("tag").value(tag);
+        }
+        out.key("method").string(method);
+        for (key, value) in [("params", self.params), ("auth", self.auth)] {
+            if let Some(value) = value {
+                out.key(key).value(value);
+            }
+        }
+        out.end_object();
+    }
 }
 
 /// `src` or `dst`: null and the empty string are as good as none.

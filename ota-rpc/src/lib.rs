@@ -14,7 +14,7 @@
 //! * [`Ota`] and [`Platform`]: what it needs from the engine and the device.
 //! * [`entry`]: the entry points of the original C library, `mgos_rpc_service_ota_init()` and
 //!   `mgos_updater_rpc_finish()`.
-//! * [`frame`], [`Writer`]: frames, for the transports.
+//! * [`frame`], [`Writer`]: frames, for the transports; [`framing`]: the transports.
 //! * [`limits`]: how large everything may be.
 //! * [`code`]: the error codes.
 //!
@@ -46,6 +46,7 @@ mod engine;
 pub mod entry;
 mod error;
 pub mod frame;
+pub mod framing;
 pub mod limits;
 mod methods;
 pub mod ota;

@@ -36,3 +36,24 @@ pub const REBOOT_DELAY_MS: u32 = 100;
 /// When nobody says that a reply was flushed, it is taken as flushed after this time, in ms: a peer
 /// that is gone must not keep the device from booting its new firmware.
 pub const FLUSH_WAIT_MS: u64 = 5_000;
+
+/// What the adapter of a serial line or TCP connection reads at once, in bytes.
+pub const PORT_READ_BYTES: usize = 64;
+
+/// What it writes at once, in bytes: so many may still come when a peer has asked to stop.
+pub const PORT_WRITE_BYTES: usize = 64;
+
+/// A peer that has asked to stop (XOFF) is sent to again after this time, in ms: noise looks like
+/// XOFF, and the XON may be lost.
+pub const MAX_XOFF_MS: u64 = 5_000;
+
+/// A frame in which nothing comes for this long, in ms, is given up: the next one may not begin with
+/// a delimiter.
+pub const MAX_FRAME_PAUSE_MS: u64 = 10_000;
+
+/// The longest reply in a datagram, in bytes: what fits one packet of Ethernet beside the headers of
+/// IPv4 and UDP.
+pub const MAX_DATAGRAM_BYTES: usize = 1_472;
+
+/// The longest topic that an MQTT reply is published to, in bytes.
+pub const MAX_REPLY_TOPIC_BYTES: usize = 256;
