@@ -166,7 +166,7 @@ impl<'b> Port<'b> {
                 return Ok(Step { action, is_idle: false });
             }
         }
-        self.exchange(io, service, ota, now_ms)
+        self.work(io, service, ota, now_ms)
     }
 
     /// Writes what is to be written, reads what is there, and hands a frame to the service: for a
@@ -182,19 +182,7 @@ impl<'b> Port<'b> {
         now_ms: u64,
     ) -> Result<Step<'_>, PortError<T::Error>> {
         self.send(io, service, now_ms)?;
-        if !self.next_frame(io, now_ms)? {
-            let is_idle = self.is_idle() && service.wake_at_ms() != Some(0);
-            return Ok(Step { action: None, is_idle });
-        }
-        if service.is_busy() {
-            self.stop_peer(io)?;
-        }
-        let out = self.outbox.inside();
-        let outcome = service.handle(self.receiver.frame(), self.channel, now_ms, ota, out);
-        if let Reply::Frame(len) | Reply::Rejected { len: len @ 1.., .. } = outcome.reply {
-            self.outbox.close(self.envelope, len);
-        }
-        Ok(Step { action: outcome.action, is_idle: false })
+        self.work(io, service, ota, now_ms)
     }
 
     /// Takes a reply that [`Service::poll`] has made for this port's channel. False if it cannot:
@@ -207,6 +195,33 @@ impl<'b> Port<'b> {
         place.copy_from_slice(frame);
         self.outbox.close(self.envelope, frame.len());
         true
+    }
+
+    /// Reads what is there, and hands a frame to the service.
+    fn work<T: Read + ReadReady + Write, O: Ota, P: Platform>(
+        &mut self,
+        io: &mut T,
+        service: &mut Service<'_, P>,
+        ota: &mut O,
+        now_ms: u64,
+    ) -> Result<Step<'_>, PortError<T::Error>> {
+        self.read(io, now_ms)?;
+        let unread = self.input.rest().len();
+        if !self.next_frame(now_ms) {
+            // Behind what was looked at there may be more.
+            let has_looked = unread != self.input.rest().len();
+            let is_idle = !has_looked && self.is_idle() && service.wake_at_ms() != Some(0);
+            return Ok(Step { action: None, is_idle });
+        }
+        if service.is_busy() {
+            self.stop_peer(io)?;
+        }
+        let out = self.outbox.inside();
+        let outcome = service.handle(self.receiver.frame(), self.channel, now_ms, ota, out);
+        if let Reply::Frame(len) | Reply::Rejected { len: len @ 1.., .. } = outcome.reply {
+            self.outbox.close(self.envelope, len);
+        }
+        Ok(Step { action: outcome.action, is_idle: false })
     }
 
     fn poll<T: Write, O: Ota, P: Platform>(
@@ -255,14 +270,7 @@ impl<'b> Port<'b> {
     }
 
     /// Looks at what came, up to a frame that can be answered. False if there is none.
-    fn next_frame<T: Read + ReadReady>(
-        &mut self,
-        io: &mut T,
-        now_ms: u64,
-    ) -> Result<bool, PortError<T::Error>> {
-        if self.waiting.is_none() && self.input.rest().is_empty() {
-            self.read(io, now_ms)?;
-        }
+    fn next_frame(&mut self, now_ms: u64) -> bool {
         while let Some(received) = self.waiting.take().or_else(|| self.receive()) {
             match received {
                 Received::Xon => self.outbox.release(),
@@ -277,18 +285,18 @@ impl<'b> Port<'b> {
                     if !self.outbox.is_empty() =>
                 {
                     self.waiting = Some(received);
-                    return Ok(false);
+                    return false;
                 }
                 Received::Frame { quotes, crc } => {
                     let is_serial = self.channel.kind == ChannelKind::Uart;
                     self.envelope = Envelope { quotes, crc: crc && is_serial };
-                    return Ok(true);
+                    return true;
                 }
                 Received::Handshake => self.outbox.put(HANDSHAKE),
                 Received::EmptyLine => self.outbox.put(EMPTY_LINE),
             }
         }
-        Ok(false)
+        false
     }
 
     fn receive(&mut self) -> Option<Received> {
@@ -300,12 +308,14 @@ impl<'b> Port<'b> {
         received
     }
 
+    /// Reads what is there, unless there is still something to look at.
     fn read<T: Read + ReadReady>(
         &mut self,
         io: &mut T,
         now_ms: u64,
     ) -> Result<(), PortError<T::Error>> {
-        if !io.read_ready().map_err(PortError::Io)? {
+        let has_room = self.waiting.is_none() && self.input.rest().is_empty();
+        if !has_room || !io.read_ready().map_err(PortError::Io)? {
             return Ok(());
         }
         let paused = now_ms.saturating_sub(self.heard_ms) > MAX_FRAME_PAUSE_MS;
@@ -327,7 +337,10 @@ impl<'b> Port<'b> {
 
     /// Whether another step has nothing to do as long as nothing comes.
     fn is_idle(&self) -> bool {
-        self.waiting.is_none() && self.input.rest().is_empty() && !self.outbox.is_ready()
+        match self.outbox.is_empty() {
+            true => self.waiting.is_none() && self.input.rest().is_empty(),
+            false => self.outbox.is_held(),
+        }
     }
 }
 

@@ -28,7 +28,7 @@
 mod envelope;
 mod receiver;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod trailer;
 
 pub use envelope::Envelope;

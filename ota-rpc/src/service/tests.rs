@@ -1,6 +1,6 @@
 //! The service with a made-up engine, request by request.
 
-mod bench;
+pub(crate) mod bench;
 mod boot_state;
 mod hostile;
 mod limits;
@@ -8,5 +8,3 @@ mod pull;
 mod push;
 mod reboot;
 mod wire;
-
-pub(crate) use bench::base64;

@@ -38,9 +38,9 @@ impl<'b> Outbox<'b> {
         self.unsent.is_empty()
     }
 
-    /// Whether there is something that may be written.
-    pub(super) fn is_ready(&self) -> bool {
-        !self.is_empty() && self.held_ms.is_none()
+    /// Whether the peer wants nothing.
+    pub(super) fn is_held(&self) -> bool {
+        self.held_ms.is_some()
     }
 
     /// Where the next reply is to be made. To be called when empty.

@@ -10,13 +10,13 @@ use crate::frame::Frame;
 
 /// What came in, with the frame's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Item {
+enum Item {
     Frame(String, bool, bool),
     Other(Received),
 }
 
 /// What comes out of pieces of a line, with room for frames of 200 bytes.
-pub(crate) fn received<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<Item> {
+fn received<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<Item> {
     let mut buffer = [0; 200];
     let mut receiver = Receiver::serial(&mut buffer);
     let mut items = Vec::new();
