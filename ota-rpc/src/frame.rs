@@ -230,7 +230,7 @@ impl<'a> Id<'a> {
     fn write(self, out: &mut Writer<'_>) {
         match self {
             Self::Number(number) => out.value(number),
-            Self::Text(text) if is_plain_number(text) => out.literal(format_args!("{text}")),
+            Self::Text(text) if is_plain_number(text) => out.digits(text),
             Self::Text(text) => out.text(text),
         };
     }

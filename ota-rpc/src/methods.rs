@@ -176,7 +176,7 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
     pub(crate) fn error(&mut self, code: i32, message: fmt::Arguments<'_>) -> Answered {
         self.out.rewind(self.start);
         self.out.key("error").object().key("code").int(code);
-        self.out.key("message").display(message).end_object();
+        self.out.key("message").arguments(message).end_object();
         Answered(())
     }
 
