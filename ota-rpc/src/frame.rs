@@ -14,7 +14,7 @@ use core::fmt;
 use ota_core::json::{self, JsonError, Kind, Text, Value};
 
 use crate::limits::MAX_REQUEST_BYTES;
-use crate::writer::{NoRoom, Writer};
+use crate::writer::{NoRoom, Words, Writer};
 
 /// A frame as it was received. All views are into its text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,7 +81,7 @@ impl fmt::Display for Rejected {
             Self::Json(error) => error.fmt(f),
             Self::NotAnObject => f.write_str("a frame must be a JSON object"),
             Self::BadMember("id") => f.write_str("id must be a number or a string"),
-            Self::BadMember(key) => write!(f, "{key} must be a string"),
+            Self::BadMember(key) => write!(f, "{} must be a string", Words(key)),
             Self::NoMethod => f.write_str("method is required"),
             Self::WrongDestination => f.write_str("dst is another device"),
         }

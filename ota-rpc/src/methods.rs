@@ -19,7 +19,7 @@ use crate::outstanding::{Outstanding, Stage};
 use crate::platform::Platform;
 use crate::reboot::Reboot;
 use crate::service::{Action, Job, Receiving, Service, Source};
-use crate::writer::{Mark, Writer};
+use crate::writer::{Mark, Words, Writer};
 
 /// A method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +183,7 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
     /// Writes an error of the engine.
     pub(crate) fn engine_error(&mut self, doing: Doing, error: &impl Explain) -> Answered {
         let (code, prefix) = classify(doing, error.class());
-        self.error(code, format_args!("{prefix}{error}"))
+        self.error(code, format_args!("{}{error}", Words(prefix)))
     }
 
     /// An integer argument, as Mongoose OS reads it.
@@ -217,7 +217,7 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
             Job::Finishing => "the last update is being checked: see OTA.Status",
             Job::Snapshot(_) => "a snapshot is being made: see OTA.Status, or call OTA.Abort",
         };
-        Err(self.error(code::FAILED, format_args!("{words}{runs}")))
+        Err(self.error(code::FAILED, format_args!("{}{}", Words(words), Words(runs))))
     }
 
     /// Makes sure that the reply can come later, at `latest_ms` at the latest. None if there is to

@@ -170,7 +170,9 @@ impl<'b> Writer<'b> {
     #[inline(never)]
     pub(crate) fn arguments(&mut self, value: fmt::Arguments<'_>) -> &mut Self {
         // Escaping never fails: running out of room is noted in `overflow`.
-        self.quoted(|json| drop(Escape(json).write_fmt(value)))
+        self.quoted(|json| {
+            let _ = Escape(json).write_fmt(value);
+        })
     }
 
     /// A value of another JSON text, as it was written (but for non-ASCII characters).
@@ -305,6 +307,15 @@ impl<'b> Writer<'b> {
             let digit = char::from_digit(unit >> shift & 0xf, 16);
             self.byte(digit.map_or(b'0', |digit| digit as u8));
         }
+    }
+}
+
+/// A text in a message. Displayed by `str` itself it could be padded, which is 640 bytes of code.
+pub(crate) struct Words<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
     }
 }
 
