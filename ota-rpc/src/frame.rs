@@ -90,6 +90,10 @@ impl fmt::Display for Rejected {
 
 impl core::error::Error for Rejected {}
 
+/// The members of a frame that are looked at. Of those that are repeated, the last one counts.
+static KEYS: [&str; 10] =
+    ["id", "src", "dst", "tag", "method", "params", "args", "auth", "result", "error"];
+
 impl<'a> Frame<'a> {
     /// Reads a frame.
     ///
@@ -104,29 +108,30 @@ impl<'a> Frame<'a> {
         if object.kind() != Kind::Object {
             return Err(Rejected::NotAnObject);
         }
-        let mut frame = Self::default();
-        let mut args = None;
-        // The longest key has six bytes, so no other fits the buffer and is one of these.
-        let mut buffer = [0; 6];
+        let mut members = [None; KEYS.len()];
         for (key, value) in object.entries() {
-            match key.decode(&mut buffer).unwrap_or_default() {
-                "id" => frame.id = Some(Id::parse(value)?),
-                "src" => frame.src = address(value, "src")?,
-                "dst" => frame.dst = address(value, "dst")?,
-                "tag" => frame.tag = Some(value),
-                "method" => {
-                    frame.method = Some(value.as_text().ok_or(Rejected::BadMember("method"))?);
-                }
-                "params" => frame.params = Some(value),
-                "args" => args = Some(value),
-                "auth" => frame.auth = Some(value),
-                "result" => frame.result = Some(value),
-                "error" => frame.error = Some(value),
-                _ => {}
+            let mut known = KEYS.iter().zip(members.iter_mut());
+            if let Some((_, member)) = known.find(|(known, _)| key == **known) {
+                *member = Some(value);
             }
         }
-        frame.params = frame.params.or(args);
-        Ok(frame)
+        let [id, src, dst, tag, method, params, args, auth, result, error] = members;
+        let method = match method.map(Value::as_text) {
+            Some(None) => return Err(Rejected::BadMember("method")),
+            Some(method) => method,
+            None => None,
+        };
+        Ok(Self {
+            id: id.map(Id::parse).transpose()?,
+            src: address(src, "src")?,
+            dst: address(dst, "dst")?,
+            tag,
+            method,
+            params: params.or(args),
+            auth,
+            result,
+            error,
+        })
     }
 
     /// The argument `key` of the method.
@@ -197,12 +202,12 @@ impl<'a> Frame<'a> {
 }
 
 /// `src` or `dst`: null and the empty string are as good as none.
-fn address<'a>(value: Value<'a>, key: &'static str) -> Result<Option<Text<'a>>, Rejected> {
-    if value.kind() == Kind::Null {
+fn address<'a>(value: Option<Value<'a>>, key: &'static str) -> Result<Option<Text<'a>>, Rejected> {
+    let Some(value) = value.filter(|value| value.kind() != Kind::Null) else {
         return Ok(None);
-    }
+    };
     let text = value.as_text().ok_or(Rejected::BadMember(key))?;
-    Ok((text != "").then_some(text))
+    Ok((!text.is_empty()).then_some(text))
 }
 
 impl<'a> Id<'a> {
@@ -239,7 +244,7 @@ impl<'a> Id<'a> {
 /// Only digits, and a number to JSON too, which knows no leading zeros.
 fn is_plain_number(text: Text<'_>) -> bool {
     let zeros_lead = text.chars().next() == Some('0') && text != "0";
-    text != "" && !zeros_lead && text.chars().all(|c| c.is_ascii_digit())
+    !text.is_empty() && !zeros_lead && text.chars().all(|c| c.is_ascii_digit())
 }
 
 /// Whom a frame that [`crate::Service`] has written is for: MQTT needs it for the topic, `dst` and

@@ -167,6 +167,7 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
     }
 
     /// The result of most methods.
+    #[inline(never)]
     pub(crate) fn null(&mut self) -> Done {
         self.result().null();
         Ok(())
@@ -202,6 +203,7 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
     }
 
     /// Reboots `delay_ms` after the reply is out.
+    #[inline(never)]
     pub(crate) fn reboot_after(&mut self, delay_ms: u32) {
         self.service.reboot = match self.frame.id {
             Some(_) => Reboot::after_reply(self.from.id, delay_ms, self.now_ms),

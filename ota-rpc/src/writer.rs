@@ -143,7 +143,7 @@ impl<'b> Writer<'b> {
     /// A string.
     #[inline(never)]
     pub fn string(&mut self, value: &str) -> &mut Self {
-        self.quoted(|json| value.chars().for_each(|c| json.escaped(c)))
+        self.quoted(|json| json.each(value, Self::escaped))
     }
 
     /// A string, or `null` if there is none.
@@ -179,7 +179,7 @@ impl<'b> Writer<'b> {
     #[inline(never)]
     pub fn value(&mut self, value: Value<'_>) -> &mut Self {
         self.separate();
-        value.raw().chars().for_each(|c| self.ascii(c));
+        self.each(value.raw(), Self::ascii);
         self
     }
 
@@ -187,7 +187,7 @@ impl<'b> Writer<'b> {
     #[inline(never)]
     pub(crate) fn word(&mut self, value: &str) -> &mut Self {
         self.separate();
-        value.bytes().for_each(|byte| self.byte(byte));
+        self.each(value, Self::ascii);
         self
     }
 
@@ -205,19 +205,19 @@ impl<'b> Writer<'b> {
         if is_negative {
             self.byte(b'-');
         }
-        // The last digit first, by long division of 16 bits at a time.
+        // The last digit first, by long division of a byte at a time.
         let mut digits = [0; 20];
-        let mut limbs = [48, 32, 16, 0].map(|shift| (value >> shift) as u32 & 0xffff);
+        let mut limbs = value.to_be_bytes().map(u32::from);
         let mut count = 0usize;
-        for digit in digits.iter_mut() {
+        for place in digits.iter_mut() {
             let rest = limbs.iter_mut().fold(0, |rest, limb| {
-                let part = rest << 16 | *limb;
+                let part = rest << 8 | *limb;
                 *limb = part / 10;
                 part % 10
             });
-            *digit = rest as u8 | b'0';
+            *place = digit(rest);
             count = count.saturating_add(1);
-            if limbs == [0; 4] {
+            if limbs == [0; 8] {
                 break;
             }
         }
@@ -268,6 +268,12 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// In one place, because decoding UTF-8 is 100 bytes.
+    #[inline(never)]
+    fn each(&mut self, text: &str, write: fn(&mut Self, char)) {
+        text.chars().for_each(|c| write(self, c));
+    }
+
     /// One character of a string.
     #[inline(never)]
     fn escaped(&mut self, c: char) {
@@ -304,10 +310,14 @@ impl<'b> Writer<'b> {
         self.byte(b'\\');
         self.byte(b'u');
         for shift in [12, 8, 4, 0] {
-            let digit = char::from_digit(unit >> shift & 0xf, 16);
-            self.byte(digit.map_or(b'0', |digit| digit as u8));
+            self.byte(digit(unit >> shift & 0xf));
         }
     }
+}
+
+/// A hexadecimal digit.
+pub(crate) fn digit(value: u32) -> u8 {
+    char::from_digit(value, 16).map_or(b'0', |digit| digit as u8)
 }
 
 /// A text in a message. Displayed by `str` itself it could be padded, which is 640 bytes of code.
@@ -324,7 +334,7 @@ struct Escape<'w, 'b>(&'w mut Writer<'b>);
 
 impl Write for Escape<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().for_each(|c| self.0.escaped(c));
+        self.0.each(text, Writer::escaped);
         Ok(())
     }
 

@@ -27,6 +27,11 @@ impl<'a> Text<'a> {
         self.raw
     }
 
+    /// Whether there is nothing between the quotes.
+    pub fn is_empty(self) -> bool {
+        self.raw.is_empty()
+    }
+
     /// The characters, decoded.
     pub fn chars(self) -> Chars<'a> {
         Chars { raw: self.raw.chars() }
@@ -151,6 +156,7 @@ impl Chars<'_> {
         char::from_u32(((first & 0x3ff) << 10 | low).saturating_add(0x1_0000))
     }
 
+    #[inline(never)]
     fn hex4(&mut self) -> Option<u32> {
         (0..4).try_fold(0, |value, _| Some(value << 4 | self.raw.next()?.to_digit(16)?))
     }

@@ -10,7 +10,7 @@ use crate::service::{Action, Download, Job, Last, Receiving, Source};
 /// Asks the owner to fetch an update; replies when it has ended, or after 15 s.
 pub(super) fn update<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     let url = call.frame.argument("url").and_then(|url| url.as_text());
-    let Some(url) = url.filter(|url| *url != "") else {
+    let Some(url) = url.filter(|url| !url.is_empty()) else {
         let message = format_args!("Malformed request: url of the update is required");
         return Err(call.error(code::FAILED, message));
     };

@@ -4,6 +4,8 @@ use core::ops::Range;
 
 use ota_core::crc::crc32;
 
+use crate::writer::digit;
+
 /// Delimiters and checksum of a frame to be sent. The frame is made in a buffer with room on both
 /// sides, so that it is not copied:
 ///
@@ -68,6 +70,6 @@ fn hex(value: u32) -> [u8; 8] {
     let mut rest = value;
     core::array::from_fn(|_| {
         rest = rest.rotate_left(4);
-        char::from_digit(rest & 0xf, 16).map_or(b'0', |digit| digit as u8)
+        digit(rest & 0xf)
     })
 }
