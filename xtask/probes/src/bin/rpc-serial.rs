@@ -74,7 +74,9 @@ impl Probe for Rpc {
         let mut service = Service::new(Config::new("probe"), Board);
         let mut now_ms = 0;
         loop {
-            let Ok(step) = port.step(&mut line, &mut service, &mut Engine, now_ms) else { return 0 };
+            let Ok(step) = port.step(&mut line, &mut service, &mut Engine, now_ms) else {
+                return 0;
+            };
             if matches!(black_box(step.action), Some(Action::Reboot)) {
                 return line.at;
             }
@@ -147,7 +149,12 @@ impl Ota for Engine {
     type Error = Failed;
 
     fn boot_state(&mut self) -> Result<BootState, Failed> {
-        outcome(BootState { active_slot: 0, is_committed: true, revert_slot: 1, commit_timeout_s: 0 })
+        outcome(BootState {
+            active_slot: 0,
+            is_committed: true,
+            revert_slot: 1,
+            commit_timeout_s: 0,
+        })
     }
 
     fn set_boot_state(&mut self, change: &BootStateChange) -> Result<(), Failed> {
