@@ -18,9 +18,21 @@ pub(crate) fn service() -> Service<'static, Board> {
 #[derive(Default)]
 pub(crate) struct Engine {
     written: u32,
+    refuses_jobs: bool,
 }
 
-/// Too much was written.
+impl Engine {
+    /// One that refuses whatever takes time, so that every reply comes at once.
+    pub(crate) fn without_jobs() -> Self {
+        Self { written: 0, refuses_jobs: true }
+    }
+
+    fn job(&self) -> Result<(), TooBig> {
+        if self.refuses_jobs { Err(TooBig) } else { Ok(()) }
+    }
+}
+
+/// What the engine says to everything that it does not like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TooBig;
 
@@ -60,11 +72,11 @@ impl Ota for Engine {
     }
 
     fn start_snapshot(&mut self, _: &Snapshot) -> Result<u8, TooBig> {
-        Ok(1)
+        self.job().map(|()| 1)
     }
 
     fn may_begin(&mut self) -> Result<(), TooBig> {
-        Ok(())
+        self.job()
     }
 
     fn begin(&mut self, _: &Begin) -> Result<(), TooBig> {
@@ -86,7 +98,7 @@ impl Ota for Engine {
     }
 
     fn end_of_input(&mut self) -> Result<(), TooBig> {
-        Ok(())
+        self.job()
     }
 
     fn step(&mut self) -> Result<Progress, TooBig> {

@@ -85,8 +85,10 @@ pub struct Port<'b> {
     flow_control: FlowControl,
     receiver: Receiver<'b>,
     outbox: Outbox<'b>,
-    /// What is around the next reply: what was around the last frame.
+    /// What was around the last frame, and is around its reply.
     envelope: Envelope,
+    /// The same of the frame whose reply comes later.
+    later: Envelope,
     input: Input,
     /// What is to be answered as soon as the last answer is out.
     waiting: Option<Received>,
@@ -134,6 +136,7 @@ impl<'b> Port<'b> {
             receiver,
             outbox: Outbox::new(send),
             envelope: Envelope::default(),
+            later: Envelope::default(),
             input: Input::default(),
             waiting: None,
             peer_stopped: false,
@@ -193,7 +196,7 @@ impl<'b> Port<'b> {
         }
         let Some(place) = self.outbox.inside().get_mut(..frame.len()) else { return false };
         place.copy_from_slice(frame);
-        self.outbox.close(self.envelope, frame.len());
+        self.outbox.close(self.later, frame.len());
         true
     }
 
@@ -218,8 +221,12 @@ impl<'b> Port<'b> {
         }
         let out = self.outbox.inside();
         let outcome = service.handle(self.receiver.frame(), self.channel, now_ms, ota, out);
-        if let Reply::Frame(len) | Reply::Rejected { len: len @ 1.., .. } = outcome.reply {
-            self.outbox.close(self.envelope, len);
+        match outcome.reply {
+            Reply::Frame(len) | Reply::Rejected { len: len @ 1.., .. } => {
+                self.outbox.close(self.envelope, len);
+            }
+            Reply::Later => self.later = self.envelope,
+            Reply::Rejected { .. } | Reply::None | Reply::NoRoom(_) => {}
         }
         Ok(Step { action: outcome.action, is_idle: false })
     }
@@ -238,7 +245,7 @@ impl<'b> Port<'b> {
         if let Some(Deferred { channel, frame: Ok(len) }) = polled.reply
             && channel == self.channel.id
         {
-            self.outbox.close(self.envelope, len);
+            self.outbox.close(self.later, len);
         }
         Ok(polled.action)
     }

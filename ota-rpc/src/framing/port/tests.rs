@@ -223,6 +223,17 @@ fn a_reply_that_comes_later_is_sent_and_told_to_be_out() {
 }
 
 #[test]
+fn a_reply_that_comes_later_is_framed_like_its_request_not_like_the_last_one() {
+    serial!(setup, FlowControl::None);
+    setup.bench.engine.steps = 9;
+    setup.come("\"\"\"{\"id\":1,\"method\":\"OTA.CreateSnapshot\"}\"\"\"\n");
+    setup.come("{\"id\":2,\"method\":\"RPC.Ping\"}\n");
+    let ping = "\n{\"id\":2,\"src\":\"esp_stub\",\"result\":{\"channel_info\":\"\"}}\n";
+    let snapshot = "\n\"\"\"{\"id\":1,\"src\":\"esp_stub\",\"result\":{\"slot\":1}}\"\"\"\n";
+    assert_eq!(setup.run(), format!("{ping}{snapshot}"));
+}
+
+#[test]
 fn a_reboot_waits_for_the_last_byte() {
     serial!(setup, FlowControl::None);
     setup.line.most = 1;
