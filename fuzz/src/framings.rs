@@ -77,7 +77,8 @@ fn receiver(line: Line, piece: usize, bytes: &[u8]) {
     // Whatever it was, the next line is read.
     let mut buffer = [0; ROOM];
     Envelope::inside(&mut buffer)[..FRAME.len()].copy_from_slice(FRAME);
-    let envelope = Envelope { quotes: bytes.len() % 2 == 0, crc: bytes.len() % 3 == 0 };
+    let envelope =
+        Envelope { quotes: bytes.len().is_multiple_of(2), crc: bytes.len().is_multiple_of(3) };
     let range = envelope.close(&mut buffer, FRAME.len()).expect("it fits");
     let after = received(line, [bytes, &buffer[range]].into_iter());
     let (last, text) = after.iter().rfind(|(received, _)| is_frame(received)).expect("a frame");

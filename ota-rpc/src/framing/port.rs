@@ -13,8 +13,9 @@
 //! # Flow control
 //! Flash holds a processor up for up to 100 ms at a time, 1,000 bytes at 115,200 baud, which few
 //! receive buffers have room for. So with [`FlowControl::XonXoff`] the peer is sent XOFF before the
-//! service does what may write flash, and XON afterwards, never inside a frame. What the peer still
-//! sends until it obeys must fit the driver's buffer.
+//! service works on a request while an update or a snapshot runs, and before each step of those, and
+//! XON afterwards, never inside a frame. What the peer still sends until it obeys must fit the
+//! driver's buffer.
 //!
 //! In the other direction, XOFF holds back what is not yet handed to the driver, for at most
 //! [`MAX_XOFF_MS`].
