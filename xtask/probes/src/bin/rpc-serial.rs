@@ -67,8 +67,9 @@ impl Probe for Rpc {
     }
 
     fn run(flash: &mut Flash) -> u32 {
+        let (receive, send) = (&raw mut RECEIVE, &raw mut SEND);
         // SAFETY: the only references to them, in the only call of this function.
-        let (receive, send) = unsafe { (&mut *&raw mut RECEIVE, &mut *&raw mut SEND) };
+        let (receive, send) = unsafe { (&mut *receive, &mut *send) };
         let mut port = Port::serial(ChannelId(0), FlowControl::XonXoff, receive, send);
         let mut line = Line { flash, at: 0 };
         let mut service = Service::new(Config::new("probe"), Board);
