@@ -28,7 +28,7 @@ use core::fmt;
 
 use embedded_io::{Read, ReadReady, Write};
 
-use super::serial::{EMPTY_LINE, Envelope, HANDSHAKE, Received, Receiver, XOFF, XON};
+use super::serial::{Dropped, EMPTY_LINE, Envelope, HANDSHAKE, Received, Receiver, XOFF, XON};
 use crate::channel::{Channel, ChannelId, ChannelKind};
 #[cfg(doc)]
 use crate::limits::MAX_XOFF_MS;
@@ -93,6 +93,7 @@ pub struct Port<'b> {
     input: Input,
     /// What is to be answered as soon as the last answer is out.
     waiting: Option<Received>,
+    dropped: Option<Dropped>,
     /// The peer was asked to stop.
     peer_stopped: bool,
     /// When something came last.
@@ -140,9 +141,16 @@ impl<'b> Port<'b> {
             later: Envelope::default(),
             input: Input::default(),
             waiting: None,
+            dropped: None,
             peer_stopped: false,
             heard_ms: 0,
         }
+    }
+
+    /// Why a frame was dropped without an answer since this was last called, for a log: of several
+    /// the last.
+    pub fn take_dropped(&mut self) -> Option<Dropped> {
+        self.dropped.take()
     }
 
     /// Whether a reply, or a part of one, is still to be written.
@@ -174,7 +182,8 @@ impl<'b> Port<'b> {
     }
 
     /// Writes what is to be written, reads what is there, and hands a frame to the service: for a
-    /// device that calls [`Service::poll`] itself, and [`Self::reply`] for this port's replies.
+    /// device that calls [`Service::poll`] itself, and [`Self::reply`] for this port's replies. The
+    /// peer is not stopped during [`Service::poll`].
     ///
     /// # Errors
     /// See [`Self::step`].
@@ -285,7 +294,8 @@ impl<'b> Port<'b> {
                 Received::Xoff if self.flow_control == FlowControl::XonXoff => {
                     self.outbox.hold(now_ms);
                 }
-                Received::Xoff | Received::Dropped(_) => {}
+                Received::Xoff => {}
+                Received::Dropped(why) => self.dropped = Some(why),
                 // Only on a serial line is there a question whether anybody listens.
                 Received::Handshake | Received::EmptyLine
                     if self.channel.kind != ChannelKind::Uart => {}

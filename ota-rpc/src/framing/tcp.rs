@@ -53,6 +53,16 @@ mod tests {
     }
 
     #[test]
+    fn joined_frames_are_told_apart_wherever_they_are_split() {
+        let joined = b"\n\"\"\"{\"id\":1}\"\"\"\n\n\"\"\"{\"id\":2}\"\"\"\n{\"id\":3}\n";
+        let expected = [("{\"id\":1}", true), ("{\"id\":2}", true), ("{\"id\":3}", false)]
+            .map(|(text, quotes)| (String::from(text), quotes));
+        for size in 1..=joined.len() {
+            assert_eq!(frames(joined, size), expected, "{size}");
+        }
+    }
+
+    #[test]
     fn strings_may_be_utf_8_and_control_bytes_are_no_flow_control() {
         let text = "{\"tag\":\"é\u{13}\"}";
         let bytes = std::format!("{text}\n");

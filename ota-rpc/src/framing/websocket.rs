@@ -98,6 +98,8 @@ pub fn frame(message: Message<'_>) -> Result<&[u8], Close> {
 mod tests {
     use std::vec;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -132,5 +134,17 @@ mod tests {
         let long = vec![b' '; 12 * 1024 + 1];
         assert_eq!(frame(Message::Text(&long)), Err(Close::TooBig));
         assert_eq!(Close::TooBig.code(), 1009);
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_a_frame_or_the_end(text: vec::Vec<u8>, offered: std::string::String) {
+            match core::str::from_utf8(&text) {
+                Ok(_) => prop_assert_eq!(frame(Message::Text(&text)), Ok(&text[..])),
+                Err(_) => prop_assert_eq!(frame(Message::Text(&text)), Err(Close::NotUtf8)),
+            }
+            let answer = subprotocol(&offered);
+            prop_assert!(answer.is_none_or(|answer| offered.to_lowercase().contains(answer)));
+        }
     }
 }

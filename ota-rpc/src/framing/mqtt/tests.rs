@@ -81,6 +81,17 @@ fn what_cannot_be_answered_is_dropped_unless_it_wants_no_answer() {
 }
 
 #[test]
+fn brackets_are_dropped_without_being_followed() {
+    for (message, why) in [
+        ("[".repeat(100_000), Rejected::TooLong { found: 100_000 }),
+        ("[".repeat(10_000), Rejected::Json(ota_core::json::JsonError::TooDeep { offset: 16 })),
+    ] {
+        let found = request(DEVICE, "esp_stub/rpc/m", message.as_bytes(), &mut []);
+        assert_eq!(found, Err(Ignored::Rejected(why)));
+    }
+}
+
+#[test]
 fn a_reply_is_never_published_where_brokers_forbid_it() {
     for src in ["#", "a/+/b", "$SYS/x", "a\\u0000", "a\\n"] {
         let message = format!(r#"{{"id":1,"src":"{src}","method":"OTA.Revert"}}"#);

@@ -180,6 +180,8 @@ fn the_recorded_session_over_tcp() {
     assert_eq!(setup.answer(format!("{GET}520e1668\n\n\x04\n\x13")), format!("\n{GOT}\n"));
     let reply = setup.answer("{\"id\":1,\"method\":\"RPC.Ping\"}\n");
     assert!(reply.contains("\"channel_info\":\"1.2.3.4:5678\""), "{reply}");
+    let reply = setup.answer(b"{\"id\":1,\"tag\":\"\xff\"}\n");
+    assert!(reply.contains("\"message\":\"JSON is not UTF-8 at offset 15\""), "{reply}");
     // A bad checksum counts all the same.
     assert_eq!(setup.answer(format!("{GET}520e1669\n")), "");
 }
@@ -204,6 +206,8 @@ fn a_frame_longer_than_the_buffer_is_dropped_and_the_next_one_answered() {
     serial!(setup, FlowControl::XonXoff);
     let long = "{".repeat(1 << 20);
     assert_eq!(setup.answer(format!("{long}\n{GET}\n")), format!("\n{GOT}\n"));
+    assert_eq!(setup.port.take_dropped(), Some(Dropped::TooLong { capacity: 2048 }));
+    assert_eq!(setup.port.take_dropped(), None);
 }
 
 #[test]
