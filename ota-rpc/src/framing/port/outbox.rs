@@ -65,9 +65,9 @@ impl<'b> Outbox<'b> {
         }
     }
 
-    /// The peer wants nothing from `now_ms` on.
+    /// The peer wants nothing from `now_ms` on. To say so again gives it no more time.
     pub(super) fn hold(&mut self, now_ms: u64) {
-        self.held_ms = Some(now_ms);
+        self.held_ms.get_or_insert(now_ms);
     }
 
     /// The peer wants more.

@@ -344,7 +344,7 @@ fn max_xoff_ms() {
     setup.come(format!("\x13{GET}\n"));
     assert_eq!(setup.run(), "");
     setup.bench.now_ms += MAX_XOFF_MS - 1;
-    assert_eq!(setup.run(), "");
+    assert_eq!(setup.answer([XOFF]), "");
     setup.bench.now_ms += 1;
     assert_eq!(setup.run(), format!("\n{GOT}\n"));
 }
