@@ -16,6 +16,8 @@ use crate::rpc::{DEVICE, Engine, service};
 
 /// What a device has for one frame.
 const ROOM: usize = 300;
+/// What it may send: a reply repeats `src`, and escapes make that longer.
+const REPLY_ROOM: usize = 1024;
 const FRAME: &[u8] = br#"{"id":1099511627776,"src":"mos","method":"RPC.Ping"}"#;
 
 /// Any bytes in pieces of any sizes, on the transport that the first byte chooses: the pieces make
@@ -52,7 +54,7 @@ impl Line {
 
 /// What comes out of a line; frames with their text.
 fn received<'p>(line: Line, pieces: impl Iterator<Item = &'p [u8]>) -> Vec<(Received, Vec<u8>)> {
-    let mut buffer = [0; ROOM];
+    let mut buffer = vec![0; room];
     let mut receiver = line.receiver(&mut buffer);
     let mut all = Vec::new();
     for mut piece in pieces {
@@ -69,8 +71,8 @@ fn received<'p>(line: Line, pieces: impl Iterator<Item = &'p [u8]>) -> Vec<(Rece
 }
 
 fn receiver(line: Line, piece: usize, bytes: &[u8]) {
-    let whole = received(line, [bytes].into_iter());
-    assert_eq!(received(line, bytes.chunks(piece)), whole);
+    let whole = received(line, ROOM, [bytes].into_iter());
+    assert_eq!(received(line, ROOM, bytes.chunks(piece)), whole);
     for (_, text) in whole.iter().filter(|(received, _)| is_frame(received)) {
         assert!(text.starts_with(b"{") && text.ends_with(b"}") && text.len() <= ROOM);
     }
@@ -80,7 +82,7 @@ fn receiver(line: Line, piece: usize, bytes: &[u8]) {
     let envelope =
         Envelope { quotes: bytes.len().is_multiple_of(2), crc: bytes.len().is_multiple_of(3) };
     let range = envelope.close(&mut buffer, FRAME.len()).expect("it fits");
-    let after = received(line, [bytes, &buffer[range]].into_iter());
+    let after = received(line, ROOM, [bytes, &buffer[range]].into_iter());
     let (last, text) = after.iter().rfind(|(received, _)| is_frame(received)).expect("a frame");
     assert_eq!(text, FRAME);
     assert!(matches!(last, Received::Frame { crc, .. } if *crc == envelope.crc));
@@ -130,7 +132,7 @@ impl Write for Peer {
 
 /// What a device writes that lives on a line. XON and XOFF depend on when bytes come.
 fn answer(flow_control: FlowControl, piece: usize, bytes: &[u8]) -> Vec<u8> {
-    let (mut receive, mut send) = ([0; ROOM], [0; 1024]);
+    let (mut receive, mut send) = ([0; ROOM], [0; REPLY_ROOM]);
     let mut port = match flow_control {
         FlowControl::XonXoff => Port::serial(ChannelId(0), flow_control, &mut receive, &mut send),
         FlowControl::None => Port::tcp(ChannelId(0), "1.2.3.4:5678", &mut receive, &mut send),
@@ -156,7 +158,7 @@ fn port(flow_control: FlowControl, piece: usize, bytes: &[u8]) {
     let whole = answer(flow_control, usize::MAX, &bytes);
     let pieces = answer(flow_control, piece, &bytes);
     assert_eq!(String::from_utf8_lossy(&pieces), String::from_utf8_lossy(&whole));
-    for (received, text) in received(Line::Serial, [&whole[..]].into_iter()) {
+    for (received, text) in received(Line::Serial, REPLY_ROOM, [&whole[..]].into_iter()) {
         match received {
             Received::Frame { .. } => check_reply(&text),
             Received::EmptyLine | Received::Handshake => {}

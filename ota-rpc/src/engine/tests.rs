@@ -1,5 +1,7 @@
 //! The service with the real engine, on flash in RAM.
 
+mod serial;
+
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;

@@ -161,6 +161,28 @@ fn the_recorded_session_on_a_serial_line() {
 }
 
 #[test]
+fn all_recorded_bytes_of_serial_lines_and_tcp_are_understood() {
+    const RECORDED: &str = include_str!("../../../../tests/vectors/mos-wire.txt");
+    for (mark, calls) in [("SER < b'", 2), ("TCP < b'", 1)] {
+        serial!(setup, FlowControl::XonXoff);
+        let sent = RECORDED.lines().filter_map(|line| line.strip_prefix(mark)?.strip_suffix('\''));
+        // Python's notation.
+        let sent: String = sent.collect();
+        let reply = setup.answer(sent.replace("\\n", "\n").replace("\\x04", "\x04"));
+        let mut ids = reply.matches("{\"id\":").count();
+        if mark.starts_with("SER") {
+            // The second call, OTA.Update, is answered when the download has ended.
+            assert!(setup.bench.service.is_busy());
+            setup.bench.now_ms += crate::limits::UPDATE_REPLY_MS;
+            assert!(setup.run().contains("\"state\":1"));
+            ids += 1;
+        }
+        assert_eq!(ids, calls);
+        assert_eq!(setup.port.take_dropped(), None);
+    }
+}
+
+#[test]
 fn replies_are_framed_like_the_last_request() {
     serial!(setup, FlowControl::XonXoff);
     assert_eq!(setup.answer(format!("{GET}\n")), format!("\n{GOT}\n"));
