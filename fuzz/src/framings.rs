@@ -53,7 +53,11 @@ impl Line {
 }
 
 /// What comes out of a line; frames with their text.
-fn received<'p>(line: Line, pieces: impl Iterator<Item = &'p [u8]>) -> Vec<(Received, Vec<u8>)> {
+fn received<'p>(
+    line: Line,
+    room: usize,
+    pieces: impl Iterator<Item = &'p [u8]>,
+) -> Vec<(Received, Vec<u8>)> {
     let mut buffer = vec![0; room];
     let mut receiver = line.receiver(&mut buffer);
     let mut all = Vec::new();
