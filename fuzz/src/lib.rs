@@ -8,12 +8,17 @@
 
 mod descriptor;
 mod engine;
+mod framings;
 mod input;
+mod json;
 mod memory;
 mod record;
+mod rpc;
 
 pub use descriptor::descriptor_decode;
 pub use engine::engine_ops;
+pub use framings::framings;
+pub use json::json_scan;
 pub use record::record_decode;
 
 /// A target's function.
@@ -24,4 +29,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("record_decode", record_decode),
     ("descriptor_decode", descriptor_decode),
     ("engine_ops", engine_ops),
+    ("json_scan", json_scan),
+    ("framings", framings),
 ];

@@ -126,10 +126,8 @@ impl<'a> Value<'a> {
     ///
     /// None for anything else: trailing garbage, a fraction, an exponent, no digits, or too large.
     pub fn lenient_i64(self) -> Option<i64> {
-        match self.as_text() {
-            Some(text) => strtol(text.chars()),
-            None => strtol(self.raw.chars()),
-        }
+        // What is no string has no backslash, so it reads like the inside of one.
+        strtol(self.as_text().unwrap_or(Text::new(self.raw)).chars())
     }
 
     /// [`Self::lenient_i64`] if it fits 32 bits without a sign.
@@ -140,25 +138,36 @@ impl<'a> Value<'a> {
 
 /// C's `strtol(text, &end, 0)`, except that there must be digits, that `end` must be the end of
 /// `text`, and that a value out of range is none instead of the nearest one.
-fn strtol(text: impl Iterator<Item = char>) -> Option<i64> {
-    let is_space = |c: &char| matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c');
-    let mut text = text.skip_while(is_space).peekable();
-    let sign = text.next_if(|&c| c == '-' || c == '+');
-    let mut any_digit = false;
-    let mut base = 10;
-    if text.next_if_eq(&'0').is_some() {
-        match text.next_if(|c| c.eq_ignore_ascii_case(&'x')) {
-            Some(_) => base = 16,
-            None => (base, any_digit) = (8, true),
+fn strtol(mut text: Chars<'_>) -> Option<i64> {
+    let is_space = |c| matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c');
+    let mut next = text.next();
+    while next.is_some_and(is_space) {
+        next = text.next();
+    }
+    let is_negative = next == Some('-');
+    if is_negative || next == Some('+') {
+        next = text.next();
+    }
+    let (mut base, mut any_digit) = (10, false);
+    if next == Some('0') {
+        next = text.next();
+        (base, any_digit) = (8, true);
+        if matches!(next, Some('x' | 'X')) {
+            next = text.next();
+            (base, any_digit) = (16, false);
         }
     }
     let mut value = 0i64;
-    for c in text {
+    while let Some(c) = next {
         let digit = i64::from(c.to_digit(base)?);
+        value = value.checked_mul(i64::from(base))?;
         // Towards the sign, so that i64::MIN fits.
-        let digit = if sign == Some('-') { digit.checked_neg()? } else { digit };
-        value = value.checked_mul(i64::from(base))?.checked_add(digit)?;
+        value = match is_negative {
+            true => value.checked_sub(digit)?,
+            false => value.checked_add(digit)?,
+        };
         any_digit = true;
+        next = text.next();
     }
     any_digit.then_some(value)
 }

@@ -14,7 +14,7 @@ use core::fmt;
 use ota_core::json::{self, JsonError, Kind, Text, Value};
 
 use crate::limits::MAX_REQUEST_BYTES;
-use crate::writer::{NoRoom, Writer};
+use crate::writer::{NoRoom, Words, Writer};
 
 /// A frame as it was received. All views are into its text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,7 +81,7 @@ impl fmt::Display for Rejected {
             Self::Json(error) => error.fmt(f),
             Self::NotAnObject => f.write_str("a frame must be a JSON object"),
             Self::BadMember("id") => f.write_str("id must be a number or a string"),
-            Self::BadMember(key) => write!(f, "{key} must be a string"),
+            Self::BadMember(key) => write!(f, "{} must be a string", Words(key)),
             Self::NoMethod => f.write_str("method is required"),
             Self::WrongDestination => f.write_str("dst is another device"),
         }
@@ -89,6 +89,10 @@ impl fmt::Display for Rejected {
 }
 
 impl core::error::Error for Rejected {}
+
+/// The members of a frame that are looked at. Of those that are repeated, the last one counts.
+static KEYS: [&str; 10] =
+    ["id", "src", "dst", "tag", "method", "params", "args", "auth", "result", "error"];
 
 impl<'a> Frame<'a> {
     /// Reads a frame.
@@ -104,29 +108,30 @@ impl<'a> Frame<'a> {
         if object.kind() != Kind::Object {
             return Err(Rejected::NotAnObject);
         }
-        let mut frame = Self::default();
-        let mut args = None;
-        // The longest key has six bytes, so no other fits the buffer and is one of these.
-        let mut buffer = [0; 6];
+        let mut members = [None; KEYS.len()];
         for (key, value) in object.entries() {
-            match key.decode(&mut buffer).unwrap_or_default() {
-                "id" => frame.id = Some(Id::parse(value)?),
-                "src" => frame.src = address(value, "src")?,
-                "dst" => frame.dst = address(value, "dst")?,
-                "tag" => frame.tag = Some(value),
-                "method" => {
-                    frame.method = Some(value.as_text().ok_or(Rejected::BadMember("method"))?);
-                }
-                "params" => frame.params = Some(value),
-                "args" => args = Some(value),
-                "auth" => frame.auth = Some(value),
-                "result" => frame.result = Some(value),
-                "error" => frame.error = Some(value),
-                _ => {}
+            let mut known = KEYS.iter().zip(members.iter_mut());
+            if let Some((_, member)) = known.find(|(known, _)| key == **known) {
+                *member = Some(value);
             }
         }
-        frame.params = frame.params.or(args);
-        Ok(frame)
+        let [id, src, dst, tag, method, params, args, auth, result, error] = members;
+        let method = match method.map(Value::as_text) {
+            Some(None) => return Err(Rejected::BadMember("method")),
+            Some(method) => method,
+            None => None,
+        };
+        Ok(Self {
+            id: id.map(Id::parse).transpose()?,
+            src: address(src, "src")?,
+            dst: address(dst, "dst")?,
+            tag,
+            method,
+            params: params.or(args),
+            auth,
+            result,
+            error,
+        })
     }
 
     /// The argument `key` of the method.
@@ -186,15 +191,38 @@ impl<'a> Frame<'a> {
         out.end_object();
         out.finish()
     }
+
+    /// Writes the frame as a call of `method`.
+    pub(crate) fn write_call(&self, method: &str, out: &mut Writer<'_>) {
+        out.object();
+        if let Some(id) = self.id {
+            id.write(out.key("id"));
+        }
+        for (key, text) in [("src", self.src), ("dst", self.dst)] {
+            if let Some(text) = text {
+                out.key(key).text(text);
+            }
+        }
+        if let Some(tag) = self.tag {
+            out.key("tag").value(tag);
+        }
+        out.key("method").string(method);
+        for (key, value) in [("params", self.params), ("auth", self.auth)] {
+            if let Some(value) = value {
+                out.key(key).value(value);
+            }
+        }
+        out.end_object();
+    }
 }
 
 /// `src` or `dst`: null and the empty string are as good as none.
-fn address<'a>(value: Value<'a>, key: &'static str) -> Result<Option<Text<'a>>, Rejected> {
-    if value.kind() == Kind::Null {
+fn address<'a>(value: Option<Value<'a>>, key: &'static str) -> Result<Option<Text<'a>>, Rejected> {
+    let Some(value) = value.filter(|value| value.kind() != Kind::Null) else {
         return Ok(None);
-    }
+    };
     let text = value.as_text().ok_or(Rejected::BadMember(key))?;
-    Ok((text != "").then_some(text))
+    Ok((!text.is_empty()).then_some(text))
 }
 
 impl<'a> Id<'a> {
@@ -222,7 +250,7 @@ impl<'a> Id<'a> {
     fn write(self, out: &mut Writer<'_>) {
         match self {
             Self::Number(number) => out.value(number),
-            Self::Text(text) if is_plain_number(text) => out.literal(format_args!("{text}")),
+            Self::Text(text) if is_plain_number(text) => out.digits(text),
             Self::Text(text) => out.text(text),
         };
     }
@@ -231,7 +259,7 @@ impl<'a> Id<'a> {
 /// Only digits, and a number to JSON too, which knows no leading zeros.
 fn is_plain_number(text: Text<'_>) -> bool {
     let zeros_lead = text.chars().next() == Some('0') && text != "0";
-    text != "" && !zeros_lead && text.chars().all(|c| c.is_ascii_digit())
+    !text.is_empty() && !zeros_lead && text.chars().all(|c| c.is_ascii_digit())
 }
 
 /// Whom a frame that [`crate::Service`] has written is for: MQTT needs it for the topic, `dst` and

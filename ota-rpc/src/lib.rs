@@ -16,7 +16,7 @@
 //! * [`framing`]: the transports' ways to pack frames.
 //! * [`entry`]: the entry points of the original C library, `mgos_rpc_service_ota_init()` and
 //!   `mgos_updater_rpc_finish()`.
-//! * [`frame`], [`Writer`]: frames, for the transports.
+//! * [`frame`], [`Writer`]: frames, for the transports; [`framing`]: the transports.
 //! * [`limits`]: how large everything may be.
 //! * [`code`]: the error codes.
 //!

@@ -91,3 +91,24 @@ pub const MAX_BOUNDARY_BYTES: usize = 70;
 /// The longest name or value in a query, in bytes once decoded: a `url` in quotes, some of it
 /// escaped.
 pub const MAX_QUERY_BYTES: usize = 640;
+
+/// What the adapter of a serial line or TCP connection reads at once, in bytes.
+pub const PORT_READ_BYTES: usize = 64;
+
+/// What it writes at once, in bytes: so many may still come when a peer has asked to stop.
+pub const PORT_WRITE_BYTES: usize = 64;
+
+/// A peer that has asked to stop (XOFF) is sent to again after this time, in ms: noise looks like
+/// XOFF, and the XON may be lost.
+pub const MAX_XOFF_MS: u64 = 5_000;
+
+/// A frame in which nothing comes for this long, in ms, is given up: the next one may not begin with
+/// a delimiter.
+pub const MAX_FRAME_PAUSE_MS: u64 = 10_000;
+
+/// The longest reply in a datagram, in bytes: what fits one packet of Ethernet beside the headers of
+/// IPv4 and UDP.
+pub const MAX_DATAGRAM_BYTES: usize = 1_472;
+
+/// The longest topic that an MQTT reply is published to, in bytes.
+pub const MAX_REPLY_TOPIC_BYTES: usize = 256;

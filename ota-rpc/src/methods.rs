@@ -19,7 +19,7 @@ use crate::outstanding::{Outstanding, Stage};
 use crate::platform::Platform;
 use crate::reboot::Reboot;
 use crate::service::{Action, Job, Receiving, Service, Source};
-use crate::writer::{Mark, Writer};
+use crate::writer::{Mark, Words, Writer};
 
 /// A method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +217,7 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
     }
 
     /// The result of most methods.
+    #[inline(never)]
     pub(crate) fn null(&mut self) -> Done {
         self.result().null();
         Ok(())
@@ -226,14 +227,14 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
     pub(crate) fn error(&mut self, code: i32, message: fmt::Arguments<'_>) -> Answered {
         self.out.rewind(self.start);
         self.out.key("error").object().key("code").int(code);
-        self.out.key("message").display(message).end_object();
+        self.out.key("message").arguments(message).end_object();
         Answered(())
     }
 
     /// Writes an error of the engine.
     pub(crate) fn engine_error(&mut self, doing: Doing, error: &impl Explain) -> Answered {
         let (code, prefix) = classify(doing, error.class());
-        self.error(code, format_args!("{prefix}{error}"))
+        self.error(code, format_args!("{}{error}", Words(prefix)))
     }
 
     /// An integer argument, as Mongoose OS reads it.
@@ -252,6 +253,7 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
     }
 
     /// Reboots `delay_ms` after the reply is out.
+    #[inline(never)]
     pub(crate) fn reboot_after(&mut self, delay_ms: u32) {
         self.service.reboot = match self.frame.id {
             Some(_) => Reboot::after_reply(self.from.id, delay_ms, self.now_ms),
@@ -267,7 +269,7 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
             Job::Finishing => "the last update is being checked: see OTA.Status",
             Job::Snapshot(_) => "a snapshot is being made: see OTA.Status, or call OTA.Abort",
         };
-        Err(self.error(code::FAILED, format_args!("{words}{runs}")))
+        Err(self.error(code::FAILED, format_args!("{}{}", Words(words), Words(runs))))
     }
 
     /// Makes sure that the reply can come later, at `latest_ms` at the latest. None if there is to

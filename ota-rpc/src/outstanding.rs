@@ -47,11 +47,11 @@ impl Outstanding {
         channel: ChannelId,
         latest_ms: Option<u64>,
     ) -> Result<Self, NoRoom> {
-        let mut buffer = [0; MAX_OUTSTANDING_BYTES];
-        let length = frame.write_address(&mut buffer)?;
-        let no_room = NoRoom { capacity: MAX_OUTSTANDING_BYTES };
-        let address = buffer.get(..length).ok_or(no_room)?;
-        let address = Vec::from_slice(address).map_err(|_| no_room)?;
+        let mut address = Vec::new();
+        // It fits: this is the capacity.
+        let _ = address.resize(MAX_OUTSTANDING_BYTES, 0);
+        let length = frame.write_address(&mut address)?;
+        address.truncate(length);
         Ok(Self { address, channel, stage: Stage::Waiting { latest_ms } })
     }
 

@@ -51,13 +51,13 @@ impl Reboot {
     }
 
     /// The ms left, when so few are left that requests are answered no more.
-    pub(crate) fn shutting_down(&self, now_ms: u64) -> Option<u64> {
+    pub(crate) fn shutting_down(&self, now_ms: u64) -> Option<u32> {
         let left_ms = match *self {
             Self::Off => return None,
-            Self::AfterFlush { delay_ms, .. } => u64::from(delay_ms),
-            Self::At(at_ms) => at_ms.saturating_sub(now_ms),
+            Self::AfterFlush { delay_ms, .. } => delay_ms,
+            Self::At(at_ms) => u32::try_from(at_ms.saturating_sub(now_ms)).ok()?,
         };
-        (left_ms <= u64::from(REBOOT_DELAY_MS)).then_some(left_ms)
+        (left_ms <= REBOOT_DELAY_MS).then_some(left_ms)
     }
 
     /// When something is to be done about it.

@@ -111,6 +111,7 @@ impl<'b> Writer<'b> {
     }
 
     /// The key of an object's next member.
+    #[inline(never)]
     pub fn key(&mut self, key: &str) -> &mut Self {
         self.string(key);
         self.byte(b':');
@@ -120,30 +121,33 @@ impl<'b> Writer<'b> {
 
     /// `null`
     pub fn null(&mut self) -> &mut Self {
-        self.literal(format_args!("null"))
+        self.word("null")
     }
 
     /// `true` or `false`
     pub fn bool(&mut self, value: bool) -> &mut Self {
-        self.literal(format_args!("{value}"))
+        self.word(if value { "true" } else { "false" })
     }
 
     /// An integer.
     pub fn int(&mut self, value: impl Into<i64>) -> &mut Self {
-        self.literal(format_args!("{}", value.into()))
+        let value = value.into();
+        self.decimal(value < 0, value.unsigned_abs())
     }
 
     /// An integer without a sign.
     pub fn uint(&mut self, value: impl Into<u64>) -> &mut Self {
-        self.literal(format_args!("{}", value.into()))
+        self.decimal(false, value.into())
     }
 
     /// A string.
+    #[inline(never)]
     pub fn string(&mut self, value: &str) -> &mut Self {
-        self.display(value)
+        self.quoted(|json| json.each(value, Self::escaped))
     }
 
     /// A string, or `null` if there is none.
+    #[inline(never)]
     pub fn string_or_null(&mut self, value: Option<&str>) -> &mut Self {
         match value {
             Some(value) => self.string(value),
@@ -152,34 +156,84 @@ impl<'b> Writer<'b> {
     }
 
     /// A string that came from another JSON text.
+    #[inline(never)]
     pub fn text(&mut self, value: Text<'_>) -> &mut Self {
-        self.display(value)
+        self.quoted(|json| value.chars().for_each(|c| json.escaped(c)))
     }
 
     /// A string of anything that can be displayed.
     pub fn display(&mut self, value: impl fmt::Display) -> &mut Self {
-        self.separate();
-        self.byte(b'"');
+        self.arguments(format_args!("{value}"))
+    }
+
+    /// A string of a formatted message.
+    #[inline(never)]
+    pub(crate) fn arguments(&mut self, value: fmt::Arguments<'_>) -> &mut Self {
         // Escaping never fails: running out of room is noted in `overflow`.
-        let _ = write!(Escape(self), "{value}");
-        self.byte(b'"');
-        self
+        self.quoted(|json| {
+            let _ = Escape(json).write_fmt(value);
+        })
     }
 
     /// A value of another JSON text, as it was written (but for non-ASCII characters).
+    #[inline(never)]
     pub fn value(&mut self, value: Value<'_>) -> &mut Self {
         self.separate();
-        value.raw().chars().for_each(|c| self.ascii(c));
+        self.each(value.raw(), Self::ascii);
         self
     }
 
-    /// A value that this crate knows to be one: a number or a word.
-    pub(crate) fn literal(&mut self, value: fmt::Arguments<'_>) -> &mut Self {
+    /// A value that is only letters and digits.
+    #[inline(never)]
+    pub(crate) fn word(&mut self, value: &str) -> &mut Self {
         self.separate();
-        let _ = self.write_fmt(value);
+        self.each(value, Self::ascii);
         self
     }
 
+    /// A string of digits, as a number.
+    pub(crate) fn digits(&mut self, value: Text<'_>) -> &mut Self {
+        self.separate();
+        value.chars().for_each(|c| self.ascii(c));
+        self
+    }
+
+    /// A number. Not by `core::fmt`, whose 64-bit division is 1.5 kB on a 32-bit processor.
+    #[inline(never)]
+    fn decimal(&mut self, is_negative: bool, value: u64) -> &mut Self {
+        self.separate();
+        if is_negative {
+            self.byte(b'-');
+        }
+        // The last digit first, by long division of a byte at a time.
+        let mut digits = [0; 20];
+        let mut limbs = value.to_be_bytes().map(u32::from);
+        let mut count = 0usize;
+        for place in digits.iter_mut() {
+            let rest = limbs.iter_mut().fold(0, |rest, limb| {
+                let part = rest << 8 | *limb;
+                *limb = part / 10;
+                part % 10
+            });
+            *place = digit(rest);
+            count = count.saturating_add(1);
+            if limbs == [0; 8] {
+                break;
+            }
+        }
+        digits.iter().take(count).rev().for_each(|digit| self.byte(*digit));
+        self
+    }
+
+    fn quoted(&mut self, inside: impl FnOnce(&mut Self)) -> &mut Self {
+        self.separate();
+        self.byte(b'"');
+        inside(self);
+        self.byte(b'"');
+        self
+    }
+
+    #[inline(never)]
     fn open(&mut self, bracket: u8) -> &mut Self {
         self.separate();
         self.byte(bracket);
@@ -187,6 +241,7 @@ impl<'b> Writer<'b> {
         self
     }
 
+    #[inline(never)]
     fn close(&mut self, bracket: u8) -> &mut Self {
         self.byte(bracket);
         self.comma = true;
@@ -194,6 +249,7 @@ impl<'b> Writer<'b> {
     }
 
     /// The comma before a value, if there is to be one.
+    #[inline(never)]
     fn separate(&mut self) {
         if self.comma {
             self.byte(b',');
@@ -201,6 +257,7 @@ impl<'b> Writer<'b> {
         self.comma = true;
     }
 
+    #[inline(never)]
     fn byte(&mut self, byte: u8) {
         match self.buffer.get_mut(self.used) {
             Some(place) if !self.overflow => {
@@ -211,25 +268,64 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// In one place, because decoding UTF-8 is 100 bytes.
+    #[inline(never)]
+    fn each(&mut self, text: &str, write: fn(&mut Self, char)) {
+        text.chars().for_each(|c| write(self, c));
+    }
+
+    /// One character of a string.
+    #[inline(never)]
+    fn escaped(&mut self, c: char) {
+        let short = match c {
+            '"' | '\\' => c,
+            '\n' => 'n',
+            '\r' => 'r',
+            '\t' => 't',
+            '\0'..=' ' | '\x7f' if c != ' ' => return self.unicode(u32::from(c)),
+            _ => return self.ascii(c),
+        };
+        self.byte(b'\\');
+        self.ascii(short);
+    }
+
     /// One character of a string, unescaped unless it is not ASCII.
+    #[inline(never)]
     fn ascii(&mut self, c: char) {
+        let code = u32::from(c);
         match u8::try_from(c) {
             Ok(byte) if byte.is_ascii() => self.byte(byte),
-            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|&unit| self.unicode(unit)),
+            _ => match code.checked_sub(0x1_0000) {
+                None => self.unicode(code),
+                Some(pair) => {
+                    self.unicode(0xd800 | pair >> 10);
+                    self.unicode(0xdc00 | pair & 0x3ff);
+                }
+            },
         }
     }
 
     /// `\uXXXX`
-    fn unicode(&mut self, unit: u16) {
-        let _ = write!(self, "\\u{unit:04x}");
+    fn unicode(&mut self, unit: u32) {
+        self.byte(b'\\');
+        self.byte(b'u');
+        for shift in [12, 8, 4, 0] {
+            self.byte(digit(unit >> shift & 0xf));
+        }
     }
 }
 
-/// Unescaped: for what is ASCII and no string.
-impl Write for Writer<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(|byte| self.byte(byte));
-        Ok(())
+/// A hexadecimal digit.
+pub(crate) fn digit(value: u32) -> u8 {
+    char::from_digit(value, 16).map_or(b'0', |digit| digit as u8)
+}
+
+/// A text in a message. Displayed by `str` itself it could be padded, which is 640 bytes of code.
+pub(crate) struct Words<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
     }
 }
 
@@ -238,27 +334,12 @@ struct Escape<'w, 'b>(&'w mut Writer<'b>);
 
 impl Write for Escape<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|c| self.write_char(c))
+        self.0.each(text, Writer::escaped);
+        Ok(())
     }
 
     fn write_char(&mut self, c: char) -> fmt::Result {
-        let short = match c {
-            '"' | '\\' => Some(c),
-            '\n' => Some('n'),
-            '\r' => Some('r'),
-            '\t' => Some('t'),
-            _ => None,
-        };
-        match short {
-            Some(letter) => {
-                self.0.byte(b'\\');
-                self.0.ascii(letter);
-            }
-            None if c.is_control() => {
-                c.encode_utf16(&mut [0; 2]).iter().for_each(|&unit| self.0.unicode(unit));
-            }
-            None => self.0.ascii(c),
-        }
+        self.0.escaped(c);
         Ok(())
     }
 }

@@ -90,6 +90,7 @@ impl<'a> Scanner<'a> {
         self.at = self.at.saturating_add(1);
     }
 
+    #[inline(never)]
     pub(super) fn skip_space(&mut self) {
         self.skip_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     }

@@ -27,6 +27,11 @@ impl<'a> Text<'a> {
         self.raw
     }
 
+    /// Whether there is nothing between the quotes.
+    pub fn is_empty(self) -> bool {
+        self.raw.is_empty()
+    }
+
     /// The characters, decoded.
     pub fn chars(self) -> Chars<'a> {
         Chars { raw: self.raw.chars() }
@@ -34,8 +39,7 @@ impl<'a> Text<'a> {
 
     /// Whether it is `other` but for the case of ASCII letters.
     pub fn eq_ignore_ascii_case(self, other: &str) -> bool {
-        let lower = |c: char| c.to_ascii_lowercase();
-        self.chars().map(lower).eq(other.chars().map(lower))
+        self.matches(other, |a, b| a.eq_ignore_ascii_case(&b))
     }
 
     /// Decodes into `buffer`; the result is the part of it that was used.
@@ -65,11 +69,19 @@ impl<'a> Text<'a> {
         }
         Ok(text)
     }
+
+    /// Not generic, and never inlined: keys and names are compared in dozens of places.
+    #[inline(never)]
+    fn matches(self, other: &str, same: fn(char, char) -> bool) -> bool {
+        let mut other = other.chars();
+        self.chars().all(|c| other.next().is_some_and(|expected| same(c, expected)))
+            && other.next().is_none()
+    }
 }
 
 impl PartialEq<str> for Text<'_> {
     fn eq(&self, other: &str) -> bool {
-        self.chars().eq(other.chars())
+        self.matches(other, |a, b| a == b)
     }
 }
 
@@ -111,6 +123,7 @@ pub struct Chars<'a> {
 impl Iterator for Chars<'_> {
     type Item = char;
 
+    #[inline(never)]
     fn next(&mut self) -> Option<char> {
         match self.raw.next()? {
             '\\' => self.escape(),
@@ -134,21 +147,17 @@ impl Chars<'_> {
 
     fn unicode(&mut self) -> Option<char> {
         let first = self.hex4()?;
-        let Some(c) = char::from_u32(u32::from(first)) else {
-            // A high surrogate: the scanner has seen `\u` and the low one behind it.
-            self.raw.nth(1)?;
-            let pair = [first, self.hex4()?];
-            return char::decode_utf16(pair).next()?.ok();
-        };
-        Some(c)
+        if first & 0xfc00 != 0xd800 {
+            return char::from_u32(first);
+        }
+        // A high surrogate: the scanner has seen `\u` and the low one behind it.
+        self.raw.nth(1)?;
+        let low = self.hex4()? & 0x3ff;
+        char::from_u32(((first & 0x3ff) << 10 | low).saturating_add(0x1_0000))
     }
 
-    fn hex4(&mut self) -> Option<u16> {
-        let mut value = 0u16;
-        for _ in 0..4 {
-            let digit = self.raw.next()?.to_digit(16)?;
-            value = value << 4 | u16::try_from(digit).ok()?;
-        }
-        Some(value)
+    #[inline(never)]
+    fn hex4(&mut self) -> Option<u32> {
+        (0..4).try_fold(0, |value, _| Some(value << 4 | self.raw.next()?.to_digit(16)?))
     }
 }

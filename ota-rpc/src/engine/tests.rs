@@ -1,5 +1,7 @@
 //! The service with the real engine, on flash in RAM.
 
+mod serial;
+
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -166,7 +168,7 @@ impl<'f> Device<'f> {
             if offset < from {
                 continue;
             }
-            let data = crate::service::tests::base64(chunk);
+            let data = crate::service::tests::bench::base64(chunk);
             let params = format!(r#"{{"offset":{offset},"data":"{data}"}}"#);
             let reply = self.call("OTA.Write", &params);
             if reply.contains("error") {
@@ -253,7 +255,7 @@ fn an_interrupted_push_goes_on_where_the_engine_says() {
     // The manifest has come when the offset is named.
     let mut wanted = None;
     for offset in [0, 512, 1024] {
-        let data = crate::service::tests::base64(&BUNDLE[offset..offset + 512]);
+        let data = crate::service::tests::bench::base64(&BUNDLE[offset..offset + 512]);
         let params = format!(r#"{{"offset":{offset},"data":"{data}"}}"#);
         let reply = device.call("OTA.Write", &params);
         let reply: serde_json::Value = serde_json::from_str(&format!("{{{reply}")).unwrap();
@@ -263,7 +265,7 @@ fn an_interrupted_push_goes_on_where_the_engine_says() {
     assert!(wanted > 16 * 1024, "{wanted}");
     // Chunks start where they like.
     let chunk = &BUNDLE[wanted..wanted.next_multiple_of(512)];
-    let data = crate::service::tests::base64(chunk);
+    let data = crate::service::tests::bench::base64(chunk);
     let params = format!(r#"{{"offset":{wanted},"data":"{data}"}}"#);
     assert!(device.call("OTA.Write", &params).contains("result"));
     assert_eq!(device.push(BUNDLE, wanted).unwrap(), "\"result\":null}");

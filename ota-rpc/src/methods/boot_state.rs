@@ -1,10 +1,13 @@
 //! `OTA.Commit`, `OTA.Revert`, `OTA.CreateSnapshot`, `OTA.GetBootState`, `OTA.SetBootState`.
 
+use ota_core::json::Value;
+
 use super::{Answered, Call, Done};
 use crate::error::{Doing, code};
 use crate::ota::{BootStateChange, Ota, Snapshot};
 use crate::platform::Platform;
 use crate::service::Job;
+use crate::writer::Words;
 
 /// Confirms the running image.
 pub(super) fn commit<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
@@ -82,11 +85,11 @@ pub(super) fn set<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
 /// `u8`.
 fn slot<O, P>(call: &mut Call<'_, '_, '_, O, P>, key: &str) -> Result<Option<u8>, Answered> {
     let Some(number) = call.int(key) else { return Ok(None) };
-    match u8::try_from(number) {
-        Ok(slot) => Ok(Some(slot)),
-        Err(_) => Err(call.error(
-            code::BOOT_STATE_NOT_SET,
-            format_args!("Failed to set boot state: there is no slot {number} for {key}"),
-        )),
+    if let Ok(slot) = u8::try_from(number) {
+        return Ok(Some(slot));
     }
+    let given = call.frame.argument(key).map_or("", Value::raw);
+    let (given, key) = (Words(given), Words(key));
+    let message = format_args!("Failed to set boot state: there is no slot {given} for {key}");
+    Err(call.error(code::BOOT_STATE_NOT_SET, message))
 }

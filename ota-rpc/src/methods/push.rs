@@ -11,6 +11,7 @@ use crate::limits::WRITE_PIECE_BYTES;
 use crate::ota::Ota;
 use crate::platform::Platform;
 use crate::service::{Chunk, Job, Last, Receiving, Source};
+use crate::writer::Words;
 
 /// Starts to receive.
 pub(super) fn begin<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
@@ -154,5 +155,5 @@ fn not_receiving<O, P>(call: &mut Call<'_, '_, '_, O, P>) -> Answered {
         (Job::Idle, Last::Failed) => "the update has failed: see OTA.Status, then call OTA.Begin",
         (Job::Idle, Last::Nothing) => "no update in progress: call OTA.Begin",
     };
-    call.error(code::FAILED, format_args!("{message}"))
+    call.error(code::FAILED, format_args!("{}", Words(message)))
 }

@@ -16,7 +16,7 @@ pub(super) fn list<O, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
 /// The arguments of a method.
 pub(super) fn describe<O, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     let name = call.frame.argument("name").and_then(|name| name.as_text());
-    let Some(name) = name.filter(|name| *name != "") else {
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
         return Err(call.error(code::BAD_REQUEST, format_args!("name is required")));
     };
     let Some(entry) = find(name) else {

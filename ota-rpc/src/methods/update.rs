@@ -10,7 +10,7 @@ use crate::service::{Action, Download, Job, Last, Receiving, Source};
 /// Asks the owner to fetch an update; replies when it has ended, or after 15 s.
 pub(super) fn update<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     let url = call.frame.argument("url").and_then(|url| url.as_text());
-    let Some(url) = url.filter(|url| *url != "") else {
+    let Some(url) = url.filter(|url| !url.is_empty()) else {
         let message = format_args!("Malformed request: url of the update is required");
         return Err(call.error(code::FAILED, message));
     };
@@ -73,8 +73,10 @@ pub(super) fn status<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> 
 }
 
 fn percent(part: u32, whole: u32) -> u32 {
-    let percent = u64::from(part).saturating_mul(100).checked_div(u64::from(whole));
-    percent.map_or(100, |percent| u32::try_from(percent).unwrap_or(100).min(100))
+    // In 32 bits, of which 100 takes seven: the last ones of large numbers do not count.
+    let shift = if whole >> 25 == 0 { 0 } else { 7 };
+    let percent = (part >> shift).saturating_mul(100).checked_div(whole >> shift);
+    percent.unwrap_or(100).min(100)
 }
 
 /// Gives up the update or snapshot that runs, wherever it comes from.

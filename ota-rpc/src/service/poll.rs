@@ -56,7 +56,7 @@ impl<P: Platform> Service<'_, P> {
             Some(Stage::Settled(_)) => Some(0),
             Some(Stage::Sent) | None => None,
         };
-        [job_ms, reply_ms, self.reboot.deadline_ms()].into_iter().flatten().min()
+        earliest(earliest(job_ms, reply_ms), self.reboot.deadline_ms())
     }
 
     /// Writes the reply that comes later, if it is time.
@@ -109,6 +109,13 @@ impl<P: Platform> Service<'_, P> {
             },
         }
         None
+    }
+}
+
+fn earliest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

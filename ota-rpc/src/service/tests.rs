@@ -4,7 +4,7 @@
 mod acl;
 #[cfg(feature = "auth")]
 mod auth;
-mod bench;
+pub(crate) mod bench;
 mod boot_state;
 mod hostile;
 mod http;
@@ -16,5 +16,3 @@ mod reboot;
 mod replay;
 mod upload;
 mod wire;
-
-pub(crate) use bench::base64;

@@ -18,6 +18,7 @@ use crate::ota::{Begin, Ota};
 use crate::outstanding::{Answer, Outstanding, Stage};
 use crate::platform::Platform;
 use crate::reboot::Reboot;
+use crate::writer::Words;
 
 /// What runs.
 #[derive(Clone, Copy, Debug)]
@@ -192,7 +193,7 @@ impl<P: Platform> Service<'_, P> {
         }
         ota.begin(&begin).map_err(|error| {
             let (_, prefix) = classify(Doing::StartUpdate, error.class());
-            self.note(format_args!("{prefix}{error}"));
+            self.note(format_args!("{}{error}", Words(prefix)));
             FeedError::Failed
         })?;
         let receiving = Receiving::new(source, begin, timeout_s, now_ms);
@@ -288,7 +289,7 @@ impl<P: Platform> Service<'_, P> {
         }
         match ended {
             Ok(()) => self.finish_or_fail(ota),
-            Err(error) => self.fail(error.code, format_args!("{}", error.message), ota),
+            Err(error) => self.fail(error.code, format_args!("{}", Words(error.message)), ota),
         }
     }
 
@@ -323,7 +324,7 @@ impl<P: Platform> Service<'_, P> {
     /// Ends what runs, because the engine could not go on.
     pub(crate) fn fail_because<O: Ota>(&mut self, doing: Doing, error: &O::Error, ota: &mut O) {
         let (code, prefix) = classify(doing, error.class());
-        self.fail(code, format_args!("{prefix}{error}"), ota);
+        self.fail(code, format_args!("{}{error}", Words(prefix)), ota);
     }
 
     /// Ends what runs without success, such that the same update may go on later.
@@ -385,6 +386,10 @@ struct Cut<'s, const N: usize>(&'s mut heapless::String<N>);
 
 impl<const N: usize> Write for Cut<'_, N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|c| self.0.push(c)).map_err(|_| fmt::Error)
+        text.chars().try_for_each(|c| self.write_char(c))
+    }
+
+    fn write_char(&mut self, c: char) -> fmt::Result {
+        self.0.push(c).map_err(|_| fmt::Error)
     }
 }

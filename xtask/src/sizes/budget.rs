@@ -52,4 +52,11 @@ pub(super) const PROBES: &[Probe] = &[
         what: "boot path with SHA-256",
         budget: Budget { code: 5_120, ram: 108, stack: 1_536 },
     },
+    Probe {
+        name: "rpc-serial",
+        features: &["rpc"],
+        // The aim was 12 KiB: texts are 3.7 of the 23.6 kB, JSON 4, `core::fmt` and UTF-8 1.7.
+        what: "all RPC methods on a serial line, without the engine; RAM: buffers of 1 KiB",
+        budget: Budget { code: 24_064, ram: 2_064, stack: 2_560 },
+    },
 ];

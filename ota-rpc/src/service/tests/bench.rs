@@ -15,13 +15,13 @@ use crate::platform::{Info, Platform};
 use crate::service::{Action, Config, Outcome, Polled, Reply, Service};
 
 /// The device's id, as in the recorded bytes.
-pub(super) const DEVICE: &str = "esp_stub";
+pub(crate) const DEVICE: &str = "esp_stub";
 /// The channel that requests come from.
-pub(super) const CHANNEL: ChannelId = ChannelId(3);
+pub(crate) const CHANNEL: ChannelId = ChannelId(3);
 
 /// An error of the engine.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Trouble(pub(super) Class, pub(super) &'static str);
+pub(crate) struct Trouble(pub(crate) Class, pub(super) &'static str);
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,18 +36,18 @@ impl Explain for Trouble {
 }
 
 /// An engine that notes what it is asked.
-pub(super) struct Engine {
-    pub(super) state: BootState,
+pub(crate) struct Engine {
+    pub(crate) state: BootState,
     /// What was called, without `boot_state`, `report` and `wanted_offset`.
-    pub(super) calls: Vec<String>,
+    pub(crate) calls: Vec<String>,
     /// What was written.
-    pub(super) data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
     /// The next call of this name fails.
-    pub(super) trouble: Option<(&'static str, Trouble)>,
+    pub(crate) trouble: Option<(&'static str, Trouble)>,
     /// How many steps a job takes.
-    pub(super) steps: u32,
+    pub(crate) steps: u32,
     /// See [`Ota::wanted_offset`].
-    pub(super) wanted: Option<u32>,
+    pub(crate) wanted: Option<u32>,
 }
 
 impl Engine {
@@ -146,9 +146,9 @@ impl Ota for Engine {
 }
 
 /// A device that is not very interesting. Its random numbers just count upwards.
-pub(super) struct Board {
+pub(crate) struct Board {
     /// The next random number, if there are any.
-    pub(super) random: Cell<Option<u32>>,
+    pub(crate) random: Cell<Option<u32>>,
 }
 
 impl Platform for Board {
@@ -173,19 +173,19 @@ impl Platform for Board {
 }
 
 /// All of it.
-pub(super) struct Bench {
-    pub(super) service: Service<'static, Board>,
-    pub(super) engine: Engine,
-    pub(super) now_ms: u64,
-    pub(super) out: [u8; 1024],
+pub(crate) struct Bench {
+    pub(crate) service: Service<'static, Board>,
+    pub(crate) engine: Engine,
+    pub(crate) now_ms: u64,
+    pub(crate) out: [u8; 1024],
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Config::new(DEVICE))
     }
 
-    pub(super) fn with(config: Config<'static>) -> Self {
+    pub(crate) fn with(config: Config<'static>) -> Self {
         let state =
             BootState { active_slot: 0, is_committed: true, revert_slot: 0, commit_timeout_s: 0 };
         Self {
@@ -204,17 +204,17 @@ impl Bench {
     }
 
     /// The engine fails the next call of `name`.
-    pub(super) fn fail(&mut self, name: &'static str, class: Class, text: &'static str) {
+    pub(crate) fn fail(&mut self, name: &'static str, class: Class, text: &'static str) {
         self.engine.trouble = Some((name, Trouble(class, text)));
     }
 
-    pub(super) fn handle<'r>(&mut self, request: &'r [u8]) -> Outcome<'r> {
+    pub(crate) fn handle<'r>(&mut self, request: &'r [u8]) -> Outcome<'r> {
         let from = Channel::new(CHANNEL, ChannelKind::Tcp, "1.2.3.4:5678");
         self.service.handle(request, from, self.now_ms, &mut self.engine, &mut self.out)
     }
 
     /// The reply to `request`, byte for byte.
-    pub(super) fn reply(&mut self, request: &str) -> String {
+    pub(crate) fn reply(&mut self, request: &str) -> String {
         match self.handle(request.as_bytes()).reply {
             Reply::Frame(len) => String::from_utf8(self.out[..len].to_vec()).unwrap(),
             other => panic!("{request}: {other:?}"),
@@ -222,26 +222,26 @@ impl Bench {
     }
 
     /// The `result` or `error` of a call, as it was written.
-    pub(super) fn call(&mut self, method: &str, params: &str) -> String {
+    pub(crate) fn call(&mut self, method: &str, params: &str) -> String {
         let reply = self.reply(&request(method, params));
         let rest = reply.strip_prefix(r#"{"id":7,"src":"esp_stub","dst":"mos","#).expect(&reply);
         rest.strip_suffix('}').unwrap().to_string()
     }
 
     /// Calls a method whose reply comes later.
-    pub(super) fn call_later(&mut self, method: &str, params: &str) {
+    pub(crate) fn call_later(&mut self, method: &str, params: &str) {
         let request = request(method, params);
         let outcome = self.handle(request.as_bytes());
         assert_eq!(outcome.reply, Reply::Later);
     }
 
     /// Polls without waiting.
-    pub(super) fn poll(&mut self) -> Polled {
+    pub(crate) fn poll(&mut self) -> Polled {
         self.service.poll(self.now_ms, &mut self.engine, &mut self.out)
     }
 
     /// Polls until a reply comes, and returns it like [`Self::call`].
-    pub(super) fn later(&mut self) -> String {
+    pub(crate) fn later(&mut self) -> String {
         for _ in 0..100 {
             let polled = self.poll();
             if let Some(reply) = polled.reply {
@@ -256,7 +256,7 @@ impl Bench {
     }
 
     /// The state in `OTA.Status`, and its message.
-    pub(super) fn status(&mut self) -> (i64, String) {
+    pub(crate) fn status(&mut self) -> (i64, String) {
         let reply = self.reply(&request("OTA.Status", "{}"));
         let reply: Value = serde_json::from_str(&reply).unwrap();
         let result = &reply["result"];
@@ -264,7 +264,7 @@ impl Bench {
     }
 
     /// At which time, counted from now, the device reboots.
-    pub(super) fn reboots_after_ms(&mut self) -> Option<u64> {
+    pub(crate) fn reboots_after_ms(&mut self) -> Option<u64> {
         let start_ms = self.now_ms;
         let after = (0..20_000).find(|ms| {
             self.now_ms = start_ms + ms;
@@ -276,7 +276,7 @@ impl Bench {
 }
 
 /// A request of `mos`.
-pub(super) fn request(method: &str, params: &str) -> String {
+pub(crate) fn request(method: &str, params: &str) -> String {
     match params {
         "" => format!(r#"{{"src":"mos","id":7,"method":"{method}"}}"#),
         params => format!(r#"{{"src":"mos","id":7,"method":"{method}","params":{params}}}"#),
