@@ -60,8 +60,9 @@ impl Walk<'_> {
     /// Every image that the record calls bootable is there, whole, with its data.
     pub(super) fn keeps_its_word(&self, specimen: &Specimen) -> Result<(), Failure> {
         let board = &specimen.board;
+        let holdings = self.holdings(board);
         let kept = |model: &Model| {
-            let whole = self.whole(board, model);
+            let whole = holdings.whole(model);
             (0u8..).zip(&model.slots).zip(whole).all(|((slot, held), whole)| {
                 let data =
                     held.is_none_or(|id| self.rig.holds_data(board, slot, self.images.get(id)));
