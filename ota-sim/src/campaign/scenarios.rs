@@ -117,6 +117,14 @@ pub const ALL: &[Scenario] = &[
         ..scenario("lying-flash", &[Boot], &[Install(1, 300), Boot], NO_STEPS)
     },
     Scenario {
+        fault: Fault::Garbles,
+        ..scenario("garbling-flash", &[Boot], &[Install(1, 300), Boot, Install(2, 9)], NO_STEPS)
+    },
+    Scenario {
+        fault: Fault::Refuses,
+        ..scenario("refusing-flash", &[Boot], &[Install(1, 300), Boot, Install(2, 9)], NO_STEPS)
+    },
+    Scenario {
         fault: Fault::ReadsFail,
         ..scenario(
             "reads-fail",

@@ -282,13 +282,13 @@ impl<'a> Walk<'a> {
             }
         };
         let (result, state) = ran.map_err(Failure::new)?;
-        let lies = self.fault == Fault::Lies;
+        let broken = matches!(self.fault, Fault::Lies | Fault::Garbles | Fault::Refuses);
         let accepted = result.is_ok();
         let after = ways.into_iter().flat_map(|(before, ways)| {
             let after = match (&result, ways) {
                 (Ok(()), Some(ways)) => ways.done,
                 // The slot was begun, and given up.
-                (Err(_), Some(ways)) if lies => ways.between,
+                (Err(_), Some(ways)) if broken => ways.between,
                 (Err(_), None) => vec![before.clone()],
                 (Ok(()), None) | (Err(_), Some(_)) => Vec::new(),
             };
@@ -327,11 +327,9 @@ impl<'a> Walk<'a> {
         self.fault = self.scenario.fault;
         match self.fault {
             Fault::None => {}
-            Fault::Lies => {
-                let place = self.rig.app(1, 0);
-                let bad = Bad::Lies { seed: self.seed };
-                board.chip_mut(place.device).set_bad_sector(place.address, bad);
-            }
+            Fault::Lies => self.break_slot(board, Bad::Lies { seed: self.seed }),
+            Fault::Garbles => self.break_slot(board, Bad::Garbles { seed: self.seed }),
+            Fault::Refuses => self.break_slot(board, Bad::Refuses),
             Fault::ReadsFail => {
                 let faults = Some(ReadFaults::new(7, self.seed));
                 board.chips_mut().for_each(|chip| chip.set_read_faults(faults));
@@ -353,6 +351,11 @@ impl<'a> Walk<'a> {
                     .for_each(|address| chip.set_bad_sector(address, Bad::Refuses));
             }
         }
+    }
+
+    fn break_slot(&self, board: &mut Board, bad: Bad) {
+        let place = self.rig.app(1, 0);
+        board.chip_mut(place.device).set_bad_sector(place.address, bad);
     }
 
     /// Whether nothing can be known of the record.
