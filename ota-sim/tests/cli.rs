@@ -168,6 +168,8 @@ fn the_demo_replaces_a_flash_file_only_if_told_to_and_never_one_in_use() {
     let folder = folder();
     create(folder.path(), "1.0.0");
     let device = Device::start(folder.path(), &["--factory", "fw.zip"]);
+    // It has booted, and writes no more.
+    device.result("OTA.GetBootState", &[]);
     let before = std::fs::read(folder.path().join("dev.flash")).unwrap();
     let words = err(folder.path(), &["demo", "--flash", "dev.flash"]);
     assert!(words.contains("--force"), "{words}");
