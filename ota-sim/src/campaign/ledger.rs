@@ -97,8 +97,9 @@ impl Ledger {
         };
         match &mut entry.standing {
             Standing::Confirmed => Ok(()),
-            // It was rolled back to.
-            Standing::OnTrial { .. } if !on_trial => Ok(()),
+            Standing::OnTrial { .. } if !on_trial => {
+                Err(Failure::new(format!("{place} runs as committed; nobody ever confirmed it")))
+            }
             Standing::OnTrial { left: 0 } => {
                 Err(Failure::new(format!("{place} runs more often than it has trials")))
             }
