@@ -97,6 +97,8 @@ impl Ota for Engine {
         offset <= 64
     }
 
+    fn set_commit_timeout(&mut self, _: u32) {}
+
     fn end_of_input(&mut self) -> Result<(), TooBig> {
         self.job()
     }
@@ -105,7 +107,9 @@ impl Ota for Engine {
         Ok(Progress::Done)
     }
 
-    fn abort(&mut self) {}
+    fn abort(&mut self) -> Result<(), TooBig> {
+        Ok(())
+    }
 }
 
 /// A device without qualities.

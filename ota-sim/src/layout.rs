@@ -10,12 +10,15 @@
 //! | `sim` | nRF52840 flash, made large enough for two slots of 1 MiB and 64 KiB of data |
 //! | `stm32l4`, `rp2040`, ... | that part as it is, two equal slots, no data |
 //! | `sim:slots=3,app=512K,data=0,record=16K` | other sizes; `app` is for the largest application |
+//! | `nrf52840:record=0xFE000+8K,slot=0x8000+400K,slot=0x83000+400K` | that part, everything where it is told; a slot's data behind a slash |
 
 use std::fmt;
 use std::str::FromStr;
 
 use ota_core::descriptor;
-use ota_core::flash::{Extent, Geometry, Layout, MAX_SLOTS, SlotLayout};
+use ota_core::flash::{
+    CheckedLayout, Extent, Geometry, Layout, LayoutError, MAX_SLOTS, SlotLayout,
+};
 
 use crate::nor::{Part, Shape};
 
@@ -61,12 +64,22 @@ pub enum BoardError {
     /// An option behind the name is not understood.
     #[error(
         "board option {option:?} is not understood; \
-         options are slots=N, app=SIZE, data=SIZE, record=SIZE with sizes such as 512K"
+         options are slots=N, app=SIZE, data=SIZE, record=SIZE with sizes such as 512K; or \
+         record=ADDRESS+SIZE and slot=ADDRESS+SIZE[/ADDRESS+SIZE] for each slot"
     )]
     BadOption {
         /// As given.
         option: String,
     },
+    /// Some places are told, and others are not.
+    #[error(
+        "a board with places of its own needs all of them: record=ADDRESS+SIZE, \
+         slot=ADDRESS+SIZE for each slot, and no sizes besides"
+    )]
+    PartlyPlaced,
+    /// The places told are no layout.
+    #[error("these places do not work: {0}")]
+    Places(LayoutError),
     /// Not 2 to 8 slots.
     #[error("{found} slots; give 2 to {MAX_SLOTS}")]
     SlotCount {
@@ -128,6 +141,26 @@ impl Board {
         plan.lay_out(display_name(DEFAULT_BOARD, sizes), base.with_capacity(capacity))
     }
 
+    /// The board `text` whose record and slots lie where they are told.
+    ///
+    /// # Errors
+    /// [`BoardError`].
+    fn placed(text: &str, part: &str, places: Places) -> Result<Self, BoardError> {
+        let unknown = || BoardError::UnknownName { name: part.to_owned() };
+        let part = match part {
+            DEFAULT_BOARD => Self::sim().part,
+            name => *Part::by_name(name).ok_or_else(unknown)?,
+        };
+        let Places { record: Some(record), slots } = places else {
+            return Err(BoardError::PartlyPlaced);
+        };
+        let Shape { capacity, sector_size, write_size, erase_value, .. } = part.shape;
+        let geometry = Geometry { size: capacity, sector_size, write_size, erase_value };
+        CheckedLayout::new(Layout { record, slots: &slots }, [geometry])
+            .map_err(BoardError::Places)?;
+        Ok(Self { name: text.to_owned(), part, record, slots })
+    }
+
     /// The first board whose flash has exactly this many bytes.
     pub fn of_length(length: u64) -> Option<Self> {
         let boards = names().filter_map(|name| Self::named(name, Sizes::default()).ok());
@@ -181,10 +214,14 @@ impl FromStr for Board {
 
     fn from_str(text: &str) -> Result<Self, BoardError> {
         let (name, options) = text.split_once(':').unwrap_or((text, ""));
-        let mut sizes = Sizes::default();
+        let (mut sizes, mut places) = (Sizes::default(), Places::default());
         for option in options.split(',').filter(|option| !option.is_empty()) {
             let bad = || BoardError::BadOption { option: option.to_owned() };
             let (key, value) = option.split_once('=').ok_or_else(bad)?;
+            if value.contains('+') {
+                places.add(key, value).ok_or_else(bad)?;
+                continue;
+            }
             let size = parse_size(value).ok_or_else(bad)?;
             match key {
                 "slots" => sizes.slots = Some(u8::try_from(size).map_err(|_| bad())?),
@@ -194,7 +231,36 @@ impl FromStr for Board {
                 _ => return Err(bad()),
             }
         }
-        Self::named(name, sizes)
+        match (places == Places::default(), sizes == Sizes::default()) {
+            (true, _) => Self::named(name, sizes),
+            (false, true) => Self::placed(text, name, places),
+            (false, false) => Err(BoardError::PartlyPlaced),
+        }
+    }
+}
+
+/// Where a board's regions are told to lie.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Places {
+    record: Option<Extent>,
+    slots: Vec<SlotLayout>,
+}
+
+impl Places {
+    /// `None`: not understood, or told twice.
+    fn add(&mut self, key: &str, value: &str) -> Option<()> {
+        match key {
+            "record" if self.record.is_none() => self.record = Some(parse_extent(value)?),
+            "slot" => {
+                let (app, data) = match value.split_once('/') {
+                    Some((app, data)) => (app, Some(parse_extent(data)?)),
+                    None => (value, None),
+                };
+                self.slots.push(SlotLayout { app: parse_extent(app)?, data });
+            }
+            _ => return None,
+        }
+        Some(())
     }
 }
 
@@ -258,8 +324,17 @@ fn display_name(name: &str, sizes: Sizes) -> String {
     if options.is_empty() { name.to_owned() } else { format!("{name}:{}", options.join(",")) }
 }
 
-/// `4096`, `512K`, `2M`.
+/// `0x8000+400K`.
+fn parse_extent(text: &str) -> Option<Extent> {
+    let (address, size) = text.split_once('+')?;
+    Some(Extent::new(parse_size(address)?, parse_size(size)?))
+}
+
+/// `4096`, `0x1000`, `512K`, `2M`.
 fn parse_size(text: &str) -> Option<u32> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        return u32::from_str_radix(digits, 16).ok();
+    }
     let (digits, unit) = match text.char_indices().last()? {
         (at, 'k' | 'K') => (&text[..at], 1024),
         (at, 'm' | 'M') => (&text[..at], MIB),
@@ -304,6 +379,17 @@ mod tests {
     }
 
     #[test]
+    fn a_board_may_say_where_everything_lies() {
+        let text =
+            "nrf52840:record=0xFE000+8K,slot=0x8000+0x7B000,slot=0x83000+0x6B000/0xEE000+64K";
+        let board: Board = text.parse().unwrap();
+        assert_eq!(board.layout().record, Extent::new(0xF_E000, 8192));
+        assert_eq!(board.layout().slots[0].app, Extent::new(0x8000, 0x7_B000));
+        assert_eq!(board.layout().slots[1].data, Some(Extent::new(0xE_E000, 65536)));
+        assert_eq!(board.name().parse(), Ok(board));
+    }
+
+    #[test]
     fn boards_are_found_by_the_length_of_a_flash_file() {
         let sim = Board::sim();
         assert_eq!(Board::of_length(u64::from(sim.part().shape.capacity)), Some(sim));
@@ -319,6 +405,11 @@ mod tests {
             ("sim:slots=9", "give 2 to 8"),
             ("nrf52840:app=600K", "give smaller sizes"),
             ("stm32h7:slots=8,data=256K", "give smaller sizes"),
+            ("nrf52840:slot=0x8000+64K,slot=0x18000+64K", "needs all of them"),
+            ("nrf52840:record=0+8K,slot=8K+64K,slot=0x18000+64K,app=1K", "needs all of them"),
+            ("nrf52840:record=0+8K,slot=0x1000+64K,slot=0x18000+64K", "overlap"),
+            ("nrf52840:record=0+8K,slot=0x2001+64K,slot=0x18000+64K", "multiples of 4096"),
+            ("nrf52840:record=0+8K,record=0+8K", "not understood"),
         ] {
             let error = text.parse::<Board>().unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");

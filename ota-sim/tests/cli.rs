@@ -164,6 +164,49 @@ fn the_demo_does_not_overwrite_what_is_not_its_own() {
 }
 
 #[test]
+fn the_demo_replaces_a_flash_file_only_if_told_to_and_never_one_in_use() {
+    let folder = folder();
+    create(folder.path(), "1.0.0");
+    let device = Device::start(folder.path(), &["--factory", "fw.zip"]);
+    // It has booted, and writes no more.
+    device.result("OTA.GetBootState", &[]);
+    let before = std::fs::read(folder.path().join("dev.flash")).unwrap();
+    let words = err(folder.path(), &["demo", "--flash", "dev.flash"]);
+    assert!(words.contains("--force"), "{words}");
+    let words = err(folder.path(), &["demo", "--flash", "dev.flash", "--force"]);
+    assert!(words.contains("another simulated device is using it"), "{words}");
+    assert_eq!(std::fs::read(folder.path().join("dev.flash")).unwrap(), before);
+    drop(device);
+}
+
+#[test]
+fn a_device_that_cannot_listen_does_not_boot() {
+    let folder = folder();
+    create(folder.path(), "1.0.0");
+    out(folder.path(), &["bundle", "factory", "fw.zip", "-o", "dev.flash"]);
+    let before = std::fs::read(folder.path().join("dev.flash")).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let address = format!("localhost:{port}");
+    let words = err(folder.path(), &["device", "--flash", "dev.flash", "--http", &address]);
+    assert!(words.contains("cannot listen on 127.0.0.1") && words.contains("--http"), "{words}");
+    // The first boot would have written its record.
+    assert_eq!(std::fs::read(folder.path().join("dev.flash")).unwrap(), before);
+    let arguments = ["device", "--flash", "none", "--factory", "fw.zip", "--http", &address];
+    err(folder.path(), &arguments);
+    assert!(!folder.path().join("none").exists());
+}
+
+#[test]
+fn help_for_the_campaign_names_scenarios_and_parts() {
+    let folder = folder();
+    let help = out(folder.path(), &["cuts", "--help"]);
+    for words in ["revert-committed", "two-chips", "stm32l0", "record-3x1"] {
+        assert!(help.contains(words), "{words:?} in\n{help}");
+    }
+}
+
+#[test]
 fn bundles_are_made_and_shown() {
     let folder = folder();
     create(folder.path(), "1.2.3");
@@ -222,6 +265,19 @@ fn factory_flash_is_made_and_shown() {
 }
 
 #[test]
+fn factory_flash_may_have_places_of_its_own() {
+    let folder = folder();
+    create(folder.path(), "1.0.0");
+    let board = "nrf52840:record=0xFE000+8K,slot=0x8000+256K/0xE0000+16K,slot=0x48000+256K";
+    out(folder.path(), &["bundle", "factory", "fw.zip", "-o", "own.flash", "--board", board]);
+    let flash = std::fs::read(folder.path().join("own.flash")).unwrap();
+    assert_eq!(flash[0x8000..0x8000 + 40_000], [0x5A; 40_000]);
+    assert_eq!(flash[0xE_0000..0xE_0000 + 5000], [7; 5000]);
+    let shown = out(folder.path(), &["flash", "show", "own.flash", "--board", board]);
+    assert!(shown.contains("a boot now: slot 0"), "{shown}");
+}
+
+#[test]
 fn what_is_no_flash_file_is_said_to_be_none() {
     let folder = folder();
     let show = |arguments: &[&str]| err(folder.path(), &[&["flash", "show"], arguments].concat());
@@ -273,7 +329,7 @@ fn calls_that_reach_nobody_say_why() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let words = err(folder.path(), &["call", "--port", &url, "--timeout", "200ms", "RPC.List"]);
-    assert!(words.contains("timeout"), "{words}");
+    assert!(words.contains("no reply within 0.2 s") && words.contains("--timeout"), "{words}");
     ota_sim(folder.path(), &["call", "--port", &url, "--timeout", "soon", "RPC.List"]).code(2);
 }
 
@@ -321,6 +377,13 @@ fn stalling_server(bundle: Vec<u8>, end: mpsc::Receiver<()>) -> String {
     url
 }
 
+/// `1.1.0: 160768 of 300616 bytes, 53 %`
+fn assert_percent(line: &str) {
+    let numbers: Vec<u64> = line.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
+    let [received, total, percent] = numbers[..] else { panic!("{line}") };
+    assert_eq!(percent, received * 100 / total, "{line}");
+}
+
 #[test]
 fn a_device_killed_inside_a_download_goes_on_at_its_last_checkpoint() {
     let folder = folder();
@@ -337,7 +400,7 @@ fn a_device_killed_inside_a_download_goes_on_at_its_last_checkpoint() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    device.line_with("50 %");
+    assert_percent(&device.line_with(" bytes, 5"));
     // Kills it: for the flash file, a power cut.
     drop(device);
     assert_eq!(call.wait().unwrap().code(), Some(1));
@@ -350,6 +413,7 @@ fn a_device_killed_inside_a_download_goes_on_at_its_last_checkpoint() {
     let arguments = format!("{{\"url\": \"{}/fw.zip\", \"commit_timeout\": 300}}", server.url());
     assert_eq!(device.result("OTA.Update", &[&arguments]), Value::Null);
     device.line_with("update goes on at byte");
+    assert_percent(&device.line_with(" %"));
     assert!(device.line_with("loader: ").contains("version 1.1.0"));
     assert!(files.requests()[1].1 >= 64 * 1024, "{:?}", files.requests());
 }

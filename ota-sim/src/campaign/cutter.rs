@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::board::{Board, Watcher};
 use super::ledger::Ledger;
-use super::point::{Cut, Point, region_of};
+use super::point::{Cut, Point, hash_op, hash_with, is_within, region_of};
 use super::walk::{Possible, Walk};
 use crate::nor::{PendingOp, Tear, tears_for};
 
@@ -30,32 +30,32 @@ pub enum Select {
 }
 
 impl Select {
-    /// Whether a point is to be tried, and whether its first cut leads on to a pair.
-    fn wants(&self, point: &Point, seed: u64) -> (bool, bool) {
-        let pair = point.cuts.len() == 2;
+    /// Whether the point of these cuts is to be tried, and whether its first cut leads on to a pair.
+    fn wants(&self, cuts: &[Cut], hash: u64) -> (bool, bool) {
+        let pair = cuts.len() == 2;
         match self {
             Self::Count => (false, false),
-            Self::Singles(share) => (!pair && point.within(*share, seed), false),
-            Self::Pairs { second, .. } if pair => (point.within(*second, seed), false),
-            Self::Pairs { .. } => (false, self.wants_second(point, seed)),
-            Self::One(one) => (one == point, one.cuts.first() == point.cuts.first() && !pair),
+            Self::Singles(share) => (!pair && is_within(hash, *share), false),
+            Self::Pairs { second, .. } if pair => (is_within(hash, *second), false),
+            Self::Pairs { .. } => (false, self.wants_second(hash)),
+            Self::One(one) => (one.cuts == cuts, one.cuts.first() == cuts.first() && !pair),
         }
     }
 
-    /// Whether a second cut is to follow.
-    pub(super) fn wants_second(&self, point: &Point, seed: u64) -> bool {
+    /// Whether a second cut is to follow the first, whose hash is given.
+    pub(super) fn wants_second(&self, hash: u64) -> bool {
         match self {
             Self::Count | Self::Singles(_) => false,
-            Self::Pairs { first, .. } => point.hash(seed).is_multiple_of(*first),
+            Self::Pairs { first, .. } => hash.is_multiple_of(*first),
             Self::One(one) => one.cuts.len() == 2,
         }
     }
 
     /// Whether the second cut may come in the scenario's `retry` too.
-    pub(super) fn wants_retry(&self, point: &Point, seed: u64) -> bool {
+    pub(super) fn wants_retry(&self, hash: u64) -> bool {
         match self {
             Self::Count | Self::Singles(_) => false,
-            Self::Pairs { retry, .. } => (point.hash(seed) >> 8).is_multiple_of(*retry),
+            Self::Pairs { retry, .. } => (hash >> 8).is_multiple_of(*retry),
             Self::One(_) => true,
         }
     }
@@ -66,8 +66,9 @@ pub(super) struct Cutter<'w, 'a> {
     walk: &'w mut Walk<'a>,
     /// What the device may be after a cut here.
     during: (Possible, Ledger),
-    /// The cuts before.
+    /// The cuts before, and their hash.
     cuts: &'w mut Vec<Cut>,
+    hash: u64,
     /// Only while this is set.
     armed: Option<&'w Cell<bool>>,
     /// Nothing of this step has been done yet.
@@ -81,7 +82,8 @@ impl<'w, 'a> Cutter<'w, 'a> {
         cuts: &'w mut Vec<Cut>,
         armed: Option<&'w Cell<bool>>,
     ) -> Self {
-        Self { walk, during, cuts, armed, first: true }
+        let hash = Point { cuts: cuts.clone() }.hash(walk.seed);
+        Self { walk, during, cuts, hash, armed, first: true }
     }
 
     /// Leaves the device as a cut does, and judges what it makes of it.
@@ -122,7 +124,8 @@ impl Watcher for Cutter<'_, '_> {
         let chip = board.chip(device);
         let shape = chip.shape();
         // The hash of the untouched range first.
-        let mut seen: Vec<u64> = Vec::with_capacity(32);
+        let mut seen: Vec<u64> = Vec::new();
+        let hash = hash_op(self.hash, self.walk.op);
         for tear in tears_for(op, &shape, &self.walk.budget) {
             // Nothing happened: the same as all of the operation before, except at the start.
             if tear == Tear::None && !self.first {
@@ -133,9 +136,9 @@ impl Watcher for Cutter<'_, '_> {
                 continue;
             }
             self.cuts.push(Cut { op: self.walk.op, tear });
-            let point = Point { cuts: self.cuts.clone() };
-            let (wanted, leads_on) = self.walk.select.wants(&point, self.walk.seed);
+            let (wanted, leads_on) = self.walk.select.wants(self.cuts, hash_with(hash, tear));
             if wanted || leads_on {
+                let point = Point { cuts: self.cuts.clone() };
                 if seen.is_empty() {
                     seen.push(chip.state_hash(op.range(&shape)));
                 }

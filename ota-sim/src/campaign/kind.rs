@@ -30,6 +30,7 @@ pub const ALL: &[Kind] = &[
     Kind { rules: EVERY_RULE, ..Kind::of(Part::GENERIC_4K4) },
     Kind { rules: EVERY_RULE, ..Kind::of(Part::GENERIC_2K8) },
     Kind::small("record-3x1", 128, 3),
+    Kind::small("record-2x2", 256, 2),
 ];
 
 impl Kind {

@@ -98,7 +98,7 @@ impl Ledger {
         match &mut entry.standing {
             Standing::Confirmed => Ok(()),
             Standing::OnTrial { .. } if !on_trial => {
-                Err(Failure::new(format!("{place} runs as confirmed, and never was")))
+                Err(Failure::new(format!("{place} runs as committed; nobody ever confirmed it")))
             }
             Standing::OnTrial { left: 0 } => {
                 Err(Failure::new(format!("{place} runs more often than it has trials")))

@@ -17,6 +17,7 @@
 mod app;
 mod board;
 mod cutter;
+mod holdings;
 mod images;
 mod interrupt;
 mod kind;

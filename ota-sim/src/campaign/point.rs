@@ -29,16 +29,24 @@ pub struct Point {
 impl Point {
     /// A number that spreads points evenly, for choosing some and for rolling weak bits.
     pub fn hash(&self, seed: u64) -> u64 {
-        let words = self.cuts.iter().flat_map(|cut| [cut.op, tear_number(cut.tear)]);
-        words.fold(seed, |hash, word| Random::at(hash, word).next_word())
+        self.cuts.iter().fold(seed, |hash, cut| hash_with(hash_op(hash, cut.op), cut.tear))
     }
 }
 
-impl Point {
-    /// Whether the point is in a share of all points, chosen by `seed`.
-    pub(super) fn within(&self, share: f64, seed: u64) -> bool {
-        (self.hash(seed) as f64) < share * u64::MAX as f64
-    }
+/// The hash of a point that ends with a cut of operation `op`, but for the tear. `hash`: that of the
+/// cuts before, or the seed.
+pub(super) fn hash_op(hash: u64, op: u64) -> u64 {
+    Random::at(hash, op).next_word()
+}
+
+/// The hash of a point that ends with this tear, after [`hash_op`].
+pub(super) fn hash_with(hash: u64, tear: Tear) -> u64 {
+    Random::at(hash, tear_number(tear)).next_word()
+}
+
+/// Whether the point of this hash is in a share of all points.
+pub(super) fn is_within(hash: u64, share: f64) -> bool {
+    (hash as f64) < share * u64::MAX as f64
 }
 
 /// A number for a tear.
@@ -56,7 +64,7 @@ fn tear_number(tear: Tear) -> u64 {
         Tear::Bits { percent, seed } => (9, u32::from(percent), seed),
         Tear::Zeros => (10, 0, 0),
     };
-    Random::at(seed, u64::from(number) << 8 | kind).next_word()
+    seed.rotate_left(40) ^ u64::from(number) << 8 ^ kind
 }
 
 impl fmt::Display for Point {

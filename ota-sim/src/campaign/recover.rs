@@ -28,11 +28,10 @@ impl Walk<'_> {
             let lost: Vec<_> = specimen.possible.iter().map(lost).collect();
             specimen.possible.extend(lost);
         }
-        let point = Point { cuts: cuts.clone() };
-        let rolls = point.hash(self.seed);
-        if cuts.len() == 1 && self.select.wants_second(&point, self.seed) {
+        let rolls = Point { cuts: cuts.clone() }.hash(self.seed);
+        if cuts.len() == 1 && self.select.wants_second(rolls) {
             let mut fork = self.lend(specimen);
-            let result = self.recover_with_cuts(&mut fork, rolls, cuts, &point);
+            let result = self.recover_with_cuts(&mut fork, rolls, cuts);
             self.scratch.push(fork);
             return result;
         }
@@ -61,8 +60,9 @@ impl Walk<'_> {
     /// Every image that the record calls bootable is there, whole, with its data.
     pub(super) fn keeps_its_word(&self, specimen: &Specimen) -> Result<(), Failure> {
         let board = &specimen.board;
+        let holdings = self.holdings(board);
         let kept = |model: &Model| {
-            let whole = self.whole(board, model);
+            let whole = holdings.whole(model);
             (0u8..).zip(&model.slots).zip(whole).all(|((slot, held), whole)| {
                 let data =
                     held.is_none_or(|id| self.rig.holds_data(board, slot, self.images.get(id)));
@@ -87,11 +87,10 @@ impl Walk<'_> {
         specimen: &mut Specimen,
         rolls: u64,
         cuts: &mut Vec<Cut>,
-        point: &Point,
     ) -> Result<(), Failure> {
         let op = std::mem::take(&mut self.op);
         let mut result = self.boot(specimen, rolls, Some(cuts));
-        if result.is_ok() && self.select.wants_retry(point, self.seed) {
+        if result.is_ok() && self.select.wants_retry(rolls) {
             let mut steps = self.scenario.retry.iter();
             result = steps.try_for_each(|step| self.step(*step, specimen, Some(cuts)));
         }

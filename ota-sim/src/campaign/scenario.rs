@@ -112,8 +112,12 @@ pub struct Scenario {
 pub enum Fault {
     /// Nothing.
     None,
-    /// The first sector of slot 1 takes every operation and garbles it.
+    /// The first sector of slot 1 takes every operation and garbles it, without a word.
     Lies,
+    /// The first sector of slot 1 garbles every operation and says so.
+    Garbles,
+    /// The first sector of slot 1 refuses every operation.
+    Refuses,
     /// Every seventh read fails, once.
     ReadsFail,
     /// The image in this slot has rotted.

@@ -118,6 +118,14 @@ pub const ALL: &[Scenario] = &[
         ..scenario("lying-flash", &[Boot], &[Install(1, 300), Boot], NO_STEPS)
     },
     Scenario {
+        fault: Fault::Garbles,
+        ..scenario("garbling-flash", &[Boot], &[Install(1, 300), Boot, Install(2, 9)], NO_STEPS)
+    },
+    Scenario {
+        fault: Fault::Refuses,
+        ..scenario("refusing-flash", &[Boot], &[Install(1, 300), Boot, Install(2, 9)], NO_STEPS)
+    },
+    Scenario {
         fault: Fault::ReadsFail,
         ..scenario(
             "reads-fail",
@@ -162,7 +170,7 @@ pub const ALL: &[Scenario] = &[
         )
     },
     scenario(
-        "set-failed",
+        "set-vouched",
         &[Boot, Install(1, 300), Boot, Boot],
         &[Set(VOUCHED), Set(REVERT_TO_OTHER), Set(SWITCH), Boot, Set(SWITCH_BACK), Revert, Boot],
         &[Set(SWITCH), Boot, Commit],
@@ -199,6 +207,7 @@ pub const ALL: &[Scenario] = &[
         product: WITH_DATA,
         ..scenario("data-snapshot", &[Boot], &[Snapshot(true, Some(60)), Boot, Boot], &[Commit])
     },
+    scenario("abort-anywhere", &[Boot], &[Interrupt(1, Ask::Abort), Boot], &[Install(2, 300)]),
     scenario("busy", &[Boot], &[Interrupt(1, Ask::Note(9)), Boot], &[Install(2, 300)]),
     Scenario {
         product: WITH_DATA,
@@ -315,6 +324,52 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         fault: Fault::RecordWorn,
         ..scenario("record-worn-trial", &[Boot, Install(1, 300), Boot], &[Boot, Boot], NO_STEPS)
+    },
+    Scenario {
+        fault: Fault::Rot(1),
+        ..scenario(
+            "rot-snapshot",
+            // What runs, in slot 1, has rotted: the copy is refused, and slot 0 keeps its image.
+            &[
+                Boot,
+                Install(3, 9),
+                Boot,
+                Commit,
+                Install(1, 9),
+                Boot,
+                Commit,
+                Install(2, 9),
+                Boot,
+                Commit,
+                Boot,
+            ],
+            &[Snapshot(false, None), Boot, Boot],
+            NO_STEPS,
+        )
+    },
+    scenario(
+        "set-away",
+        // From an image on trial to the one before; then without a commit: not back as if confirmed.
+        &[Boot, Install(3, 9), Boot, Commit, Boot, Install(1, 9), Boot],
+        &[Set(SWITCH), Boot, Boot, Boot],
+        NO_STEPS,
+    ),
+    scenario(
+        "set-failed",
+        // To an image that has failed its trial, without a word of trials: not as if confirmed.
+        &[Boot, Install(1, 300), Boot, Boot],
+        &[Set(SWITCH), Boot, Boot],
+        NO_STEPS,
+    ),
+    Scenario {
+        fault: Fault::Rot(0),
+        ..scenario(
+            "rot-after-rollback",
+            // Nothing but an image that has failed its trial is left: not as if confirmed.
+            &[Boot, Install(1, 300), Boot, Boot],
+            &[Boot, Boot],
+            NO_STEPS,
+        )
     },
 ];
 

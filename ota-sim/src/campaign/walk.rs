@@ -4,6 +4,7 @@ use ota_core::{BootPlan, BootState};
 
 use super::board::Board;
 use super::cutter::{Cutter, Select};
+use super::holdings::Holdings;
 use super::images::Images;
 use super::ledger::Ledger;
 use super::model::{Model, Request, Ways};
@@ -122,14 +123,15 @@ impl<'a> Walk<'a> {
     /// What a device may be when power fails in a step.
     pub(super) fn during(&self, step: Step, specimen: &Specimen) -> (Possible, Ledger) {
         let mut ledger = specimen.ledger.clone();
+        let holdings = self.holdings(&specimen.board);
         let ways = specimen.possible.iter().flat_map(|model| {
             let ways = match step {
                 Step::Boot | Step::Crashed => {
-                    let usable = self.usable(&specimen.board, model);
+                    let usable = holdings.usable(model);
                     let done = [model.boot_with(&usable), model.boot_unwritten(&usable)];
                     Ways { between: Vec::new(), done: done.into_iter().flatten().collect() }
                 }
-                _ => self.ways(step, &specimen.board, model).unwrap_or_default(),
+                _ => self.ways(step, &holdings, model).unwrap_or_default(),
             };
             let request = step.request(self.images, model);
             ways.done.iter().for_each(|done| ledger.perhaps(&request, model, done));
@@ -140,10 +142,10 @@ impl<'a> Walk<'a> {
     }
 
     /// What a request leads to, from `model`. `None`: it must be refused.
-    fn ways(&self, step: Step, board: &Board, model: &Model) -> Option<Ways> {
+    fn ways(&self, step: Step, holdings: &Holdings<'_>, model: &Model) -> Option<Ways> {
         let request = step.request(self.images, model);
         let copies = matches!(request, Request::Snapshot { .. });
-        if copies && !self.whole(board, model)[usize::from(model.booted)] {
+        if copies && !holdings.whole(model)[usize::from(model.booted)] {
             return None;
         }
         model.apply(&request)
@@ -185,10 +187,11 @@ impl<'a> Walk<'a> {
         cuts: Option<&mut Vec<Cut>>,
     ) -> Result<(), Failure> {
         specimen.board.power_on_as(Flicker::from_seed(seed));
+        let holdings = self.holdings(&specimen.board);
         let expected: Vec<_> = specimen
             .possible
             .iter()
-            .map(|model| (model.clone(), self.boots(crashes, &specimen.board, model)))
+            .map(|model| (model.clone(), self.boots(crashes, &holdings, model)))
             .collect();
         let rig = self.rig;
         let plan = match cuts {
@@ -220,8 +223,8 @@ impl<'a> Walk<'a> {
     }
 
     /// What runs after a boot of `model`, if anything does.
-    fn boots(&self, crashes: u8, board: &Board, model: &Model) -> Option<Model> {
-        let usable = self.usable(board, model);
+    fn boots(&self, crashes: u8, holdings: &Holdings<'_>, model: &Model) -> Option<Model> {
+        let usable = holdings.usable(model);
         // Without a record every image counts as committed.
         let dead = self.record_is_dead();
         if crashes >= CRASH_LIMIT && (model.committed || dead) {
@@ -260,10 +263,11 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Failure> {
         let (images, rig) = (self.images, self.rig);
         let data = rig.product.data;
+        let holdings = self.holdings(&specimen.board);
         let ways: Vec<_> = specimen
             .possible
             .iter()
-            .map(|model| (model.clone(), self.ways(step, &specimen.board, model)))
+            .map(|model| (model.clone(), self.ways(step, &holdings, model)))
             .collect();
         let ran = match cuts {
             None => {
@@ -278,13 +282,13 @@ impl<'a> Walk<'a> {
             }
         };
         let (result, state) = ran.map_err(Failure::new)?;
-        let lies = self.fault == Fault::Lies;
+        let broken = matches!(self.fault, Fault::Lies | Fault::Garbles | Fault::Refuses);
         let accepted = result.is_ok();
         let after = ways.into_iter().flat_map(|(before, ways)| {
             let after = match (&result, ways) {
                 (Ok(()), Some(ways)) => ways.done,
                 // The slot was begun, and given up.
-                (Err(_), Some(ways)) if lies => ways.between,
+                (Err(_), Some(ways)) if broken => ways.between,
                 (Err(_), None) => vec![before.clone()],
                 (Ok(()), None) | (Err(_), Some(_)) => Vec::new(),
             };
@@ -314,25 +318,8 @@ impl<'a> Walk<'a> {
         Err(Failure::new("the record never turns over".into()))
     }
 
-    /// Which slots hold the image that `model` says.
-    pub(super) fn whole(&self, board: &Board, model: &Model) -> Vec<bool> {
-        let slots = (0u8..).zip(&model.slots);
-        slots
-            .map(|(slot, held)| {
-                held.is_some_and(|id| self.rig.holds(board, slot, self.images.get(id)))
-            })
-            .collect()
-    }
-
-    /// Which slots hold an image that may be booted: whole, and not below the counter.
-    fn usable(&self, board: &Board, model: &Model) -> Vec<bool> {
-        let recent =
-            |held: &Option<u8>| held.is_some_and(|id| self.images.get(id).counter >= model.counter);
-        self.whole(board, model)
-            .into_iter()
-            .zip(&model.slots)
-            .map(|(whole, held)| whole && recent(held))
-            .collect()
+    pub(super) fn holdings<'b>(&'b self, board: &'b Board) -> Holdings<'b> {
+        Holdings::new(self.rig, self.images, board)
     }
 
     /// Makes the scenario's fault.
@@ -340,11 +327,9 @@ impl<'a> Walk<'a> {
         self.fault = self.scenario.fault;
         match self.fault {
             Fault::None => {}
-            Fault::Lies => {
-                let place = self.rig.app(1, 0);
-                let bad = Bad::Lies { seed: self.seed };
-                board.chip_mut(place.device).set_bad_sector(place.address, bad);
-            }
+            Fault::Lies => self.break_slot(board, Bad::Lies { seed: self.seed }),
+            Fault::Garbles => self.break_slot(board, Bad::Garbles { seed: self.seed }),
+            Fault::Refuses => self.break_slot(board, Bad::Refuses),
             Fault::ReadsFail => {
                 let faults = Some(ReadFaults::new(7, self.seed));
                 board.chips_mut().for_each(|chip| chip.set_read_faults(faults));
@@ -366,6 +351,11 @@ impl<'a> Walk<'a> {
                     .for_each(|address| chip.set_bad_sector(address, Bad::Refuses));
             }
         }
+    }
+
+    fn break_slot(&self, board: &mut Board, bad: Bad) {
+        let place = self.rig.app(1, 0);
+        board.chip_mut(place.device).set_bad_sector(place.address, bad);
     }
 
     /// Whether nothing can be known of the record.

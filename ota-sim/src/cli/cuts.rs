@@ -5,17 +5,18 @@ use std::io::IsTerminal;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use ota_sim::campaign::{Plan, Replay, Report, Where};
+use ota_sim::campaign::{KINDS, Plan, Replay, Report, SCENARIOS, Where};
 use serde_json::json;
 
 /// The power-cut campaign: cuts power at every flash operation of every scenario, in many ways.
 #[derive(Args)]
+#[command(after_help = names())]
 pub(crate) struct Options {
-    /// Only these scenarios
-    #[arg(long)]
+    /// Only this scenario; may be given several times
+    #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
-    /// Only these parts
-    #[arg(long)]
+    /// Only this part; may be given several times
+    #[arg(long, value_name = "NAME")]
     part: Vec<String>,
     /// Only these rules for programming twice: free, all-zero, never
     #[arg(long)]
@@ -38,6 +39,21 @@ pub(crate) struct Options {
     /// Try one point again: a replay line of an earlier run
     #[arg(long, value_name = "LINE")]
     replay: Option<String>,
+}
+
+/// What may be named.
+fn names() -> String {
+    let scenarios = SCENARIOS.iter().map(|scenario| scenario.name);
+    let parts = KINDS.iter().map(|kind| kind.name);
+    format!("Scenarios:\n{}\n\nParts:\n{}", columns(scenarios), columns(parts))
+}
+
+/// Names in columns, line by line.
+fn columns(names: impl Iterator<Item = &'static str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("  {name:<22}")).collect();
+    let lines: Vec<String> =
+        names.chunks(4).map(|line| line.concat().trim_end().to_owned()).collect();
+    lines.join("\n")
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -93,13 +109,13 @@ fn replay(line: &str) -> Result<()> {
 /// Scenario x part x rule.
 fn table(report: &Report) -> String {
     let mut text = format!(
-        "{:<18}{:<17}{:<9}{:>9}{:>9}{:>7}{:>10}\n",
+        "{:<22}{:<17}{:<9}{:>9}{:>9}{:>7}{:>10}\n",
         "scenario", "part", "rule", "points", "pairs", "failed", "points/s"
     );
     for case in &report.cases {
         let (tally, rate) = (&case.tally, case.tally.points as f64 / case.seconds.max(1e-9));
         text += &format!(
-            "{:<18}{:<17}{:<9}{:>9}{:>9}{:>7}{rate:>10.0}\n",
+            "{:<22}{:<17}{:<9}{:>9}{:>9}{:>7}{rate:>10.0}\n",
             case.case.scenario.name,
             case.case.kind.name,
             case.case.rule.to_string(),

@@ -13,7 +13,7 @@ use ota_core::Config;
 use ota_sim::clock::RealClock;
 use ota_sim::device::Settings;
 use ota_sim::factory::{self, Image};
-use ota_sim::host::server::Server;
+use ota_sim::host::server::Bound;
 use ota_sim::host::{DeviceHost, Notice, http};
 use ota_sim::layout::{Board, DEFAULT_BOARD};
 use ota_sim::nor::FileNor;
@@ -32,8 +32,9 @@ pub(crate) struct Options {
     factory: Option<PathBuf>,
     #[arg(long, help = super::BOARD_HELP)]
     board: Option<Board>,
-    /// Address of the HTTP server; port 0: any free one
+    /// Address of the HTTP server, such as localhost:8080; port 0: any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(value_parser = super::address)]
     http: SocketAddr,
     /// Listen on an address that others can reach, although anybody may then replace the firmware
     #[arg(long)]
@@ -71,6 +72,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .without_time()
         .init();
 
+    // Before the device boots: a boot may use up a trial.
+    let bound = Bound::new(options.http).with_context(|| {
+        format!("cannot listen on {}; choose another with --http", options.http)
+    })?;
     let (storage, board) = open(options)?;
     let engine =
         Config { trials: options.trials, ..Config::new(super::forever(&options.platform)) };
@@ -89,9 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut view = ProgressView::new("");
     let observer = move |notice| tell(&mut view, &notice);
     let host = DeviceHost::start(board, settings, storage, RealClock::new(), observer)?;
-    let server = Server::start(options.http, http::router(host.handle())).with_context(|| {
-        format!("cannot listen on {}; choose another with --http", options.http)
-    })?;
+    let server = bound.serve(http::router(host.handle())).context("cannot serve HTTP")?;
     super::print(format_args!(
         "RPC at {0}/rpc; try: ota-sim call --port {0} OTA.GetBootState; Ctrl-C ends",
         server.url()
@@ -135,7 +138,10 @@ fn tell(view: &mut ProgressView, notice: &Notice) {
     match notice {
         Notice::Event(event) => view.line(&event.to_string()),
         Notice::Progress(progress) => view.show(progress),
-        Notice::Resumed { offset } => view.line(&format!("update goes on at byte {offset}")),
+        Notice::Resumed { offset } => {
+            view.resumed(*offset);
+            view.line(&format!("update goes on at byte {offset}"));
+        }
         Notice::Ended { message } => {
             view.end();
             // A snapshot that ended well leaves nothing to say.

@@ -11,6 +11,7 @@ pub(crate) mod progress;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,9 +58,25 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(number.saturating_mul(unit_ms)))
 }
 
+/// `localhost:8080`, `127.0.0.1:8080`, `[::1]:8080`, or a port alone, of this computer.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    let found = text.to_socket_addrs().map_err(|error| {
+        format!("{error}; give HOST:PORT, such as localhost:8080, or a port alone")
+    })?;
+    // A name may stand for an address of either kind; the older is the one that is expected.
+    let found: Vec<SocketAddr> = found.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| "the name stands for no address".to_owned())
+}
+
 /// Help for `--board`.
 pub(crate) const BOARD_HELP: &str = "Board: a part or `sim`, with sizes if wanted: \
-     sim, nrf52840, stm32l4, sim:slots=3,app=512K,data=64K,record=16K";
+     sim, nrf52840, stm32l4, sim:slots=3,app=512K,data=64K,record=16K; or with its own places, \
+     ADDRESS+SIZE, a slot with its data behind a slash: \
+     nrf52840:record=0xFE000+8K,slot=0x8000+400K,slot=0x83000+400K/0xE7000+64K";
 
 /// The board that is named, or else the one that a flash file of this length is of.
 pub(crate) fn board_of(name: Option<&Board>, path: &Path, length: u64) -> Result<Board> {
@@ -84,6 +101,17 @@ pub(crate) fn forever(text: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_may_have_names_or_be_a_port_alone() {
+        for text in ["127.0.0.1:8080", "localhost:8080", "8080"] {
+            assert_eq!(address(text), Ok(([127, 0, 0, 1], 8080).into()), "{text}");
+        }
+        assert_eq!(address("[::1]:1").unwrap().to_string(), "[::1]:1");
+        for text in ["", "localhost", "127.0.0.1:99999", "http://127.0.0.1:8080"] {
+            assert!(address(text).unwrap_err().contains("HOST:PORT"), "{text}");
+        }
+    }
 
     #[test]
     fn times_are_read_as_mos_writes_them() {

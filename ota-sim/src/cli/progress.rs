@@ -35,8 +35,17 @@ impl ProgressView {
         let quarters = u64::from(*received) * 4 / u64::from(total);
         if quarters > self.quarters_told {
             self.quarters_told = quarters;
-            let percent = quarters * 25;
+            let percent = u64::from(*received) * 100 / u64::from(total);
             self.line(&format!("{version}: {received} of {total} bytes, {percent} %"));
+        }
+    }
+
+    /// An interrupted download goes on at `offset`: what came before it came at no speed of today.
+    pub(crate) fn resumed(&mut self, offset: u32) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(offset.into());
+            bar.reset_elapsed();
+            bar.reset_eta();
         }
     }
 

@@ -70,6 +70,7 @@ impl Bench {
             match &notice {
                 Notice::Progress(progress) => view.show(progress),
                 Notice::Resumed { offset } => {
+                    view.resumed(*offset);
                     view.line(&format!(
                         "the device has what lies before byte {offset}: goes on there"
                     ));

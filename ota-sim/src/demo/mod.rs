@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use ota_sim::layout::Board;
-use ota_sim::nor::Nor;
+use ota_sim::nor::{FileNor, Nor};
 use ota_sim::show::FlashReport;
 
 use bench::Bench;
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Flash file to make; it is left for inspection [default: in the temporary folder]
     #[arg(long, value_name = "FILE")]
     flash: Option<PathBuf>,
+    /// Replace the flash file if it is there already
+    #[arg(long)]
+    force: bool,
     /// Leave the bundles too, in the folder FLASH.bundles
     #[arg(long)]
     keep: bool,
@@ -46,7 +49,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let firmware = Firmware::choose(options.firmware.as_deref(), board.app_room())?;
     let default = || std::env::temp_dir().join("ota-sim-demo.flash");
     let flash = options.flash.clone().unwrap_or_else(default);
-    clear(&flash, &board)?;
+    // The one in the temporary folder is the demo's own.
+    clear(&flash, &board, options.force || options.flash.is_none())?;
 
     voice::say(format_args!("A device from the factory through every kind of update.\n"));
     voice::say(format_args!("firmware  {}, {}", firmware.origin(), firmware.size_words()));
@@ -91,14 +95,22 @@ fn folder(flash: &Path) -> PathBuf {
     name.into()
 }
 
-/// Makes room for the flash file; an older one of the same kind may go.
-fn clear(flash: &Path, board: &Board) -> Result<()> {
+/// Makes room for the flash file; an older one of the same kind may go if `replace` says so and
+/// nobody uses it.
+fn clear(flash: &Path, board: &Board, replace: bool) -> Result<()> {
     let Ok(found) = std::fs::metadata(flash) else { return Ok(()) };
     ensure!(
         found.len() == u64::from(board.part().shape.capacity),
         "{} is there already and no flash file of board {board}; choose another name",
         flash.display()
     );
+    ensure!(
+        replace,
+        "{} is there already; give --force to replace it, or choose another name",
+        flash.display()
+    );
+    // Locked, it belongs to a device that is running.
+    drop(FileNor::open(flash, board.part())?);
     std::fs::remove_file(flash).with_context(|| format!("cannot replace {}", flash.display()))
 }
 

@@ -9,6 +9,7 @@ use ureq::Agent;
 /// A device to be called.
 pub struct Client {
     url: String,
+    timeout: Duration,
     agent: Agent,
     next_id: AtomicU64,
 }
@@ -30,13 +31,24 @@ pub enum CallError {
         /// As given.
         url: String,
     },
-    /// The device cannot be reached, or did not answer in time.
+    /// The device cannot be reached.
     #[error("{url}: {reason}")]
     Unreachable {
         /// Where it was looked for.
         url: String,
         /// What is wrong.
         reason: String,
+    },
+    /// The device did not answer in time.
+    #[error(
+        "{url}: no reply within {} s; the device may be busy or hang: ask it for OTA.Status, or \
+         wait longer with --timeout", timeout.as_secs_f64()
+    )]
+    Late {
+        /// Where the call went.
+        url: String,
+        /// How long was waited.
+        timeout: Duration,
     },
     /// There is a simulated device, but it does not answer.
     #[error("the device does not answer: it is off, hangs, or was reset")]
@@ -69,7 +81,7 @@ impl Client {
         // Ids as `mos` picks them, from 2^40 on: they have to survive as 64-bit numbers.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let id = (1 << 40) | (now.as_micros() as u64 & ((1 << 40) - 1));
-        Ok(Self { url, agent: config.build().new_agent(), next_id: AtomicU64::new(id) })
+        Ok(Self { url, timeout, agent: config.build().new_agent(), next_id: AtomicU64::new(id) })
     }
 
     /// Calls a method and waits for the result.
@@ -83,14 +95,11 @@ impl Client {
             frame["params"] = params.clone();
         }
         let request = self.agent.post(&self.url).content_type("application/json");
-        let mut response = request
-            .send(format!("{frame}\n"))
-            .map_err(|error| self.unreachable(&error.to_string()))?;
+        let mut response =
+            request.send(format!("{frame}\n")).map_err(|error| self.unreachable(&error))?;
         let status = response.status().as_u16();
-        let body = response
-            .body_mut()
-            .read_to_string()
-            .map_err(|error| self.unreachable(&error.to_string()))?;
+        let body =
+            response.body_mut().read_to_string().map_err(|error| self.unreachable(&error))?;
         if status == super::http::NO_ANSWER {
             return Err(CallError::NoAnswer);
         }
@@ -102,8 +111,12 @@ impl Client {
         result(&reply)
     }
 
-    fn unreachable(&self, reason: &str) -> CallError {
-        CallError::Unreachable { url: self.url.clone(), reason: reason.to_owned() }
+    fn unreachable(&self, error: &ureq::Error) -> CallError {
+        let url = self.url.clone();
+        match error {
+            ureq::Error::Timeout(_) => CallError::Late { url, timeout: self.timeout },
+            other => CallError::Unreachable { url, reason: other.to_string() },
+        }
     }
 }
 

@@ -19,15 +19,26 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Server {
-    /// Serves `router` at `address`; with port 0 the system picks one. Handlers may ask for the
-    /// peer by `ConnectInfo<SocketAddr>`.
+/// An address that is taken, and not yet served: whoever connects has to wait.
+pub struct Bound(TcpListener);
+
+impl Bound {
+    /// Takes `address`; with port 0 the system picks one.
     ///
     /// # Errors
     /// The address is in use, or not one of this computer.
-    pub fn start(address: SocketAddr, router: Router) -> io::Result<Self> {
+    pub fn new(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
+        Ok(Self(listener))
+    }
+
+    /// Serves `router`. Handlers may ask for the peer by `ConnectInfo<SocketAddr>`.
+    ///
+    /// # Errors
+    /// The system gives no thread or no timer.
+    pub fn serve(self, router: Router) -> io::Result<Server> {
+        let Self(listener) = self;
         let address = listener.local_addr()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
@@ -36,7 +47,17 @@ impl Server {
                 tracing::error!("HTTP server: {error}");
             }
         })?;
-        Ok(Self { address, stop, thread: Some(thread) })
+        Ok(Server { address, stop, thread: Some(thread) })
+    }
+}
+
+impl Server {
+    /// Takes `address` and serves `router` there, at once.
+    ///
+    /// # Errors
+    /// As [`Bound::new`] and [`Bound::serve`].
+    pub fn start(address: SocketAddr, router: Router) -> io::Result<Self> {
+        Bound::new(address)?.serve(router)
     }
 
     /// Where it listens.
