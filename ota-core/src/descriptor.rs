@@ -100,25 +100,26 @@ impl Head {
         buffer: &mut [u8],
     ) -> Result<(), DescriptorError> {
         let start = start(flash, slot).ok_or(DescriptorError::Unreadable)?;
-        let mut stored = [0; 4];
+        let rest = buffer.first_chunk_mut::<HEAD_LEN>().ok_or(DescriptorError::Unreadable)?;
         let mut digest = ImageDigest::new(Check::Crc32);
-        let mut pass = |from, to, bytes: &mut [u8]| {
+        // In pieces as long as the head, which is the first; the last ends with the CRC.
+        for from in (0..len32(LEN)).step_by(HEAD_LEN) {
+            let piece = if from == 0 { &mut self.bytes } else { &mut *rest };
             // The descriptor lies within its region: no overflow.
-            let range = start.wrapping_add(len32(from))..start.wrapping_add(len32(to));
-            digest_app(flash, slot, range, &mut digest, bytes).is_ok()
-        };
-        let readable = pass(0, HEAD_LEN, &mut self.bytes)
-            && pass(HEAD_LEN, CRC, buffer)
-            && pass(CRC, LEN, &mut stored);
-        if !readable {
-            return Err(DescriptorError::Unreadable);
+            let from = start.wrapping_add(from);
+            let range = from..from.wrapping_add(len32(HEAD_LEN));
+            if digest_app(flash, slot, range, &mut digest, piece).is_err() {
+                return Err(DescriptorError::Unreadable);
+            }
         }
-        self.crc = u32::from_le_bytes(stored);
         let known = self.bytes.starts_with(&MAGIC)
             && u8_at(&self.bytes, 4) == FORMAT
             && usize::from(u16_at(&self.bytes, 6)) == LEN;
-        let whole = digest.crc() == RESIDUE;
-        if whole && known { Ok(()) } else { Err(DescriptorError::Damaged) }
+        if digest.crc() != RESIDUE || !known {
+            return Err(DescriptorError::Damaged);
+        }
+        self.crc = u32_at(rest, HEAD_LEN - 4);
+        Ok(())
     }
 
     /// CRC-32 of the descriptor: what the record names a bootable image by.
@@ -129,7 +130,7 @@ impl Head {
     /// Whether the image may run in `slot`.
     pub fn fits_slot(&self, slot: u8) -> bool {
         let mask = u8_at(&self.bytes, 5);
-        mask == ANY_SLOT || mask.checked_shr(u32::from(slot)).is_some_and(|mask| mask & 1 == 1)
+        u32::from(mask).checked_shr(u32::from(slot)).is_some_and(|mask| mask & 1 == 1)
     }
 
     /// The address that the image must be loaded at or linked for; 0: anywhere.

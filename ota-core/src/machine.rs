@@ -394,12 +394,14 @@ impl<'b> Machine<'b> {
                 self.append = None;
                 return Ok(Step::Again);
             }
-            Ok(Next::Erase(offset)) => {
+            Ok(Next::Erase) => {
                 self.append_ok = false;
+                let offset = append.offset();
                 return Ok(Step::Op(Op::Erase { region: Region::Record, offset }));
             }
-            Ok(Next::Program(offset)) => {
+            Ok(Next::Program) => {
                 self.append_ok = false;
+                let offset = append.offset();
                 let bytes = self.append.as_ref().map_or(&[][..], |pending| pending.append.bytes());
                 return Ok(Step::Op(Op::Program { region: Region::Record, offset, bytes }));
             }

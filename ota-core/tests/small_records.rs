@@ -160,7 +160,7 @@ fn two_sectors_of_five_cells_survive_five_more_cuts_in_a_row() {
 fn two_sectors_of_one_cell_are_too_small() {
     let mut device = Small::<128>::new(2, Rule::Free);
     let layout = Layout { record: device.record, slots: &device.slots };
-    let flash = Small::<128>::flash(&mut device.nor, layout);
-    assert_eq!(flash.geometry(Region::Record).unwrap().size, 256);
+    let geometry = Small::<128>::flash(&mut device.nor, layout).geometry(Region::Record);
+    assert_eq!(geometry.unwrap().size, 256);
     assert_eq!(device.boot().unwrap_err(), RecoverReason::RecordTooSmall);
 }

@@ -100,25 +100,27 @@ pub fn decide(record: &Record, facts: &Facts) -> Decision {
     let trial_over = on_trial && (record.trials_left() == 0 || facts.read_only);
     // The active image, or the one to revert to when its trials are over.
     let wanted = if trial_over { record.revert() } else { record.active() };
-    for turn in 0..record.slot_count().saturating_add(2) {
+    // Then the one to revert to, then every slot.
+    for turn in (0u8..).take(MAX_SLOTS.wrapping_add(2)) {
         let slot = match turn {
             0 => wanted,
             1 => record.revert(),
             other => other.wrapping_sub(2),
         };
         let may_try = slot == record.active() && !trial_over;
+        let Some(verdict) = facts.verdicts.get(usize::from(slot)) else { continue };
         if !record.bootable(slot) || (record.unproven(slot) && !may_try) {
             continue;
         }
-        match facts.verdicts.get(usize::from(slot)).copied().unwrap_or_default() {
+        match verdict {
             Verdict::Bad => {}
             Verdict::Unknown if facts.verify_always || !ordinary(record, slot) => {
                 return Decision::Verify(slot);
             }
             Verdict::Unknown | Verdict::Good => {
-                let switch = if slot == record.active() && !trial_over {
+                let switch = if may_try {
                     None
-                } else if trial_over && slot == wanted {
+                } else if trial_over && slot == record.revert() {
                     Some(Reason::Unconfirmed)
                 } else {
                     Some(Reason::VerifyFailed)

@@ -15,7 +15,7 @@ pub use decide::{Choice, Decision, Facts, RecoverReason, Verdict, decide};
 
 use crate::descriptor::Head;
 use crate::flash::FlashMap;
-use crate::record::{AppendFailed, CellShape, Log, Reason, Record, SlotState};
+use crate::record::{AppendFailed, Log, Reason, Record, SlotState};
 use crate::verify::{Check, Wanted, verify};
 
 /// How the loader boots.
@@ -66,29 +66,37 @@ pub fn boot<F: FlashMap>(
     options: &BootOptions,
     buffer: &mut [u8],
 ) -> Result<BootPlan, RecoverReason> {
-    let mut log = Log::unread(CellShape::of(flash).ok_or(RecoverReason::RecordTooSmall)?);
-    log.read(flash);
+    let mut log = Log::unread();
+    if !log.read(flash) {
+        return Err(RecoverReason::RecordTooSmall);
+    }
+    let (read_only, fresh) = (log.read_only(), log.all_blank());
     let mut facts = Facts {
         verify_always: options.verify_always,
-        read_only: log.read_only(),
+        read_only,
         crash_loop: options.crash_limit > 0 && options.crashes >= options.crash_limit,
         ..Facts::default()
     };
     let found = log.newest.as_ref().is_some_and(|newest| newest.understood);
     let record = match &log.newest {
         Some(newest) if found => newest.record,
-        Some(_) | None => from_descriptors(flash, options.trials, log.all_blank(), buffer),
+        Some(_) | None => from_descriptors(flash, options.trials, fresh, buffer),
     };
     // Of the image verified last.
-    let mut security_counter = record.security_counter();
+    let mut security_counter = 0;
     loop {
         match decide(&record, &facts) {
             Decision::Recover(reason) => return Err(reason),
             Decision::Verify(slot) => {
-                let counter = counter_of_verified(flash, slot, options.check, &record, buffer);
-                security_counter = counter.unwrap_or(security_counter);
-                if let Some(verdict) = facts.verdicts.get_mut(usize::from(slot)) {
-                    *verdict = if counter.is_some() { Verdict::Good } else { Verdict::Bad };
+                let mut verdict = Verdict::Bad;
+                if let Some(counter) =
+                    counter_of_verified(flash, slot, options.check, &record, buffer)
+                {
+                    verdict = Verdict::Good;
+                    security_counter = counter;
+                }
+                if let Some(place) = facts.verdicts.get_mut(usize::from(slot)) {
+                    *place = verdict;
                 }
             }
             Decision::Boot(choice) => {
@@ -97,11 +105,10 @@ pub fn boot<F: FlashMap>(
                 if !found {
                     // The first record: `slot` runs, committed, and its security counter is the
                     // device's. It was verified just now, as no record says that it ran before.
-                    let fresh = log.all_blank();
                     next.set_reason(if fresh { Reason::Factory } else { Reason::RecordLost });
                     next.set_security_counter(security_counter);
                 }
-                let durable = !log.read_only() && settle(flash, &mut log, &next).is_ok();
+                let durable = !read_only && settle(flash, &mut log, &next).is_ok();
                 if durable || next.committed() {
                     let needs_watchdog = !next.committed();
                     return Ok(BootPlan {
@@ -142,14 +149,16 @@ fn from_descriptors<F: FlashMap>(
 ) -> Record {
     let slots = flash.slots();
     let mut record = Record::new(slots, 0, trials, Reason::Factory);
-    let mut head = Head::blank();
     for slot in 0..slots {
-        match head.load(flash, slot, buffer) {
-            Ok(()) => record.set_slot(slot, SlotState::Bootable, head.crc()),
+        // Of no descriptor: its CRC is 0.
+        let mut head = Head::blank();
+        let state = match head.load(flash, slot, buffer) {
+            Ok(()) => SlotState::Bootable,
             // In a fresh device nothing was ever interrupted.
-            Err(_) if fresh => record.set_slot(slot, SlotState::Empty, 0),
-            Err(_) => record.set_slot(slot, SlotState::Staging, 0),
-        }
+            Err(_) if fresh => SlotState::Empty,
+            Err(_) => SlotState::Staging,
+        };
+        record.set_slot(slot, state, head.crc());
         if !fresh {
             record.set_entered(slot);
         }
@@ -164,7 +173,8 @@ fn settle<F: FlashMap>(flash: &mut F, log: &mut Log, record: &Record) -> Result<
     if !log.holds(record) {
         log.write(flash, record)?;
     }
-    let settled = record.committed() && record.booted() == record.active();
+    // What is about to run is the active one, so `booted` equals `active`.
+    let settled = record.committed();
     // Twice, as a cell that refuses may come to lie between the copies. Not for ever.
     for _ in 0..2 {
         let backed_up = log.newest.as_ref().is_some_and(|newest| newest.backed_up);

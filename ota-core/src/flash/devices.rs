@@ -306,7 +306,8 @@ fn same_shape<F: NorFlash>(flash: &F, expected: &Geometry) -> Result<(), LayoutE
 }
 
 fn erase<F: NorFlash>(flash: &mut F, address: u32) -> Result<(), F::Error> {
+    // The sector lies within the device: no overflow.
     #[expect(clippy::cast_possible_truncation, reason = "asserted in `shape`")]
-    let end = address.saturating_add(F::ERASE_SIZE as u32);
+    let end = address.wrapping_add(F::ERASE_SIZE as u32);
     flash.erase(address, end)
 }

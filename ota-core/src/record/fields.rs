@@ -46,6 +46,9 @@ const ENTERED: u8 = 0x80;
 /// In the state byte of a slot: its image came by an update and was never confirmed.
 const UNPROVEN: u8 = 0x40;
 
+/// What is left of it says what the slot holds.
+const STATE: u8 = !(ENTERED | UNPROVEN);
+
 const COMMITTED: u8 = 1;
 const NEW_IMAGE: u8 = 2;
 
@@ -189,14 +192,23 @@ impl Record {
     }
 
     fn is_valid(&self, slots: u8) -> bool {
-        let slot_ok = |slot: u8| slot < slots;
+        // One more than a slot is at most `slots`, and one more than `NO_SLOT` is 0.
+        let slot_or_none = |at| self.get(at).wrapping_add(1) <= slots;
         self.get(SLOT_COUNT) == slots
-            && slot_ok(self.active())
-            && slot_ok(self.revert())
-            && (slot_ok(self.booted()) || self.booted() == NO_SLOT)
-            && (slot_ok(self.get(STAGE_SLOT)) || self.get(STAGE_SLOT) == NO_SLOT)
+            && self.active() < slots
+            && self.revert() < slots
+            && slot_or_none(BOOTED)
+            && slot_or_none(STAGE_SLOT)
             && Reason::from_byte(self.get(REASON)).is_some()
-            && (0..slots).all(|slot| SlotState::from_byte(self.state_bits(slot)).is_some())
+            && self.states().all(|state| SlotState::from_byte(state).is_some())
+    }
+
+    /// The states of all slots that a device may have: behind its last, all bytes are 0, as of an
+    /// empty slot.
+    fn states(&self) -> impl Iterator<Item = u8> {
+        let (_, slots) = self.bytes.split_at(SLOTS);
+        let (slots, _) = slots.as_chunks::<SLOT_LEN>();
+        slots.iter().map(|[state, ..]| state & STATE)
     }
 
     /// The bytes of the fields: 50 and 5 for each slot.
@@ -286,16 +298,13 @@ impl Record {
         array_at(&self.bytes, NOTE).unwrap_or([0; NOTE_LEN])
     }
 
-    /// What `slot` holds.
+    /// What `slot` holds; a slot that the device does not have is empty.
     pub fn slot_state(&self, slot: u8) -> SlotState {
-        if slot >= self.slot_count() {
-            return SlotState::Empty;
-        }
         SlotState::from_byte(self.state_bits(slot)).unwrap_or(SlotState::Empty)
     }
 
     fn state_bits(&self, slot: u8) -> u8 {
-        self.get(slot_at(slot)) & !(ENTERED | UNPROVEN)
+        self.get(slot_at(slot)) & STATE
     }
 
     /// Whether `slot` holds an image that may be booted.

@@ -2,9 +2,9 @@
 //!
 //! Nothing here decides anything. What is in force is [`super::Log`]'s to say.
 
-use super::cell::{CellShape, Header};
+use super::cell::{self, CellShape, Header, Valid};
 use super::{Record, RecordTooSmall};
-use crate::flash::{FlashRead, Region};
+use crate::flash::FlashRead;
 
 /// How the log divides its region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,30 +63,29 @@ pub fn inspect<F: FlashRead>(
     flash: &mut F,
     mut visit: impl FnMut(Cell),
 ) -> Result<Shape, RecordTooSmall> {
-    let geometry = flash.geometry(Region::Record).ok_or(RecordTooSmall)?;
-    let shape = CellShape::new(geometry, flash.slots()).ok_or(RecordTooSmall)?;
-    for place in shape.places() {
-        let sector = shape.generation(place);
-        let index = place.wrapping_sub(shape.first_of(sector));
-        let content = content(flash, &shape, place);
-        visit(Cell { sector, index, offset: shape.cell_offset(place), content });
+    let shape = CellShape::of(flash);
+    if !shape.has_room() {
+        return Err(RecordTooSmall);
     }
-    Ok(Shape { sectors: shape.sectors.get(), cells: shape.cells.get() })
+    for place in 0..shape.places.get() {
+        let (sector, index) = (place / shape.cells, place % shape.cells);
+        let content = content(flash, place);
+        visit(Cell { sector, index, offset: cell::cell_offset(flash, place), content });
+    }
+    Ok(Shape { sectors: shape.places.get() / shape.cells, cells: shape.cells.get() })
 }
 
-fn content<F: FlashRead>(flash: &mut F, shape: &CellShape, place: u32) -> Content {
-    let (header, position) = shape.header(flash, place);
-    match header {
+fn content<F: FlashRead>(flash: &mut F, place: u32) -> Content {
+    let position = match cell::header(flash, place) {
         Header::Blank => return Content::Blank,
         Header::Garbage => return Content::Garbage,
         Header::Unreadable => return Content::Unreadable,
-        Header::Cell => {}
-    }
+        Header::Cell(position) => position,
+    };
     let mut record = Record::empty();
-    match shape.body(flash, position, &mut record) {
+    match cell::body(flash, position, &mut record) {
         None => Content::Damaged { position },
-        Some((format, understood)) => {
-            let sealed = shape.sealed(flash, position);
+        Some(Valid { format, understood, sealed }) => {
             let record = if understood { record } else { Record::empty() };
             Content::Whole { position, format, sealed, record }
         }

@@ -1,8 +1,8 @@
 //! Reading the log, and appending to it.
 
-use super::cell::{self, CellShape, Header, MAX_PART, POSITION_LIMIT};
+use super::cell::{self, CellShape, HEADER_LEN, MAX_PART, POSITION_LIMIT};
 use super::{FORMAT, Record};
-use crate::bytes::head;
+use crate::bytes::{head, len32};
 use crate::crc::Crc32;
 use crate::flash::{FlashMap, FlashRead, Region};
 
@@ -48,13 +48,12 @@ pub struct Newest {
 /// The log as found at open.
 #[derive(Clone, Copy)]
 pub struct Log {
-    pub(super) shape: CellShape,
     /// The record in force, if there is one.
     pub newest: Option<Newest>,
     /// One above the highest position that is in force or that a header claims; 0: there is none.
     next: u32,
-    /// Position of the newest sealed record, whose sector is not to be erased.
-    held: u32,
+    /// The first position out of reach: its sector holds the newest sealed record.
+    end: u32,
     /// Which kinds of headers there are.
     kinds: u32,
 }
@@ -65,52 +64,61 @@ impl Log {
     /// # Errors
     /// [`RecordTooSmall`]: the region cannot hold a log. What cannot be read is skipped.
     pub fn open<F: FlashRead>(flash: &mut F) -> Result<Self, RecordTooSmall> {
-        let mut log = Self::unread(CellShape::of(flash).ok_or(RecordTooSmall)?);
-        log.read(flash);
-        Ok(log)
+        let mut log = Self::unread();
+        if log.read(flash) { Ok(log) } else { Err(RecordTooSmall) }
     }
 
     /// A log that nothing is known of yet.
-    pub(crate) fn unread(shape: CellShape) -> Self {
-        Self { shape, newest: None, next: 0, held: 0, kinds: 0 }
+    pub(crate) fn unread() -> Self {
+        Self { newest: None, next: 0, end: 0, kinds: 0 }
     }
 
     /// Reads the log: see [`Self::open`]. In place, as a log is large to be moved.
-    pub(crate) fn read<F: FlashRead>(&mut self, flash: &mut F) {
-        let shape = &self.shape;
-        self.kinds = find(shape, flash, POSITION_LIMIT, &mut self.newest);
-        // Further passes, because it depends on the record in force what a claim means.
-        let mut limit = POSITION_LIMIT;
-        if let Some(newest) = &mut self.newest {
-            let mut before = None;
-            self.held = newest.position;
-            if newest.sealed {
-                // Right before it, and nothing torn between: a backup behind a torn cell would not
-                // outrank that.
-                let position = newest.position.wrapping_sub(1);
-                read_cell(shape, flash, position, &mut before);
-                newest.backed_up =
-                    before.as_ref().is_some_and(|cell| cell.sealed && cell.record == newest.record);
-            } else {
-                // It may be weak, and may be gone tomorrow.
-                loop {
-                    find(shape, flash, self.held, &mut before);
-                    let Some(cell) = &before else { break };
-                    // One that an append may have passed is of a sector that cannot be erased.
-                    if shape.end_of_reach(cell.position) <= newest.position {
-                        break;
-                    }
-                    self.held = cell.position;
-                    if cell.sealed {
-                        break;
-                    }
-                }
-            }
-            self.next = newest.position.wrapping_add(1);
-            // A torn header may claim anything, an append comes only so far.
-            limit = shape.end_of_reach(newest.position);
+    pub(crate) fn read<F: FlashRead>(&mut self, flash: &mut F) -> bool {
+        let shape = CellShape::of(flash);
+        if !shape.has_room() {
+            return false;
         }
-        self.next = self.next.max(shape.scan(flash, limit).end);
+        self.kinds = find(flash, POSITION_LIMIT, &mut self.newest);
+        let Some(newest) = &mut self.newest else {
+            // Nothing in force. Outrank whatever might still turn out to be readable.
+            let claimed = cell::scan(flash, POSITION_LIMIT).end;
+            let last = claimed.wrapping_add(shape.cells.get()).wrapping_sub(1);
+            self.next = shape.first_of(shape.generation(last));
+            self.end = self.next.wrapping_add(shape.places.get());
+            return true;
+        };
+        self.end = cell::end_of_reach(flash, newest.position);
+        // A further pass, because it depends on the record in force what a claim means: a torn
+        // header may claim anything, an append comes only so far.
+        let claimed = cell::scan(flash, self.end).end;
+        self.next = claimed.max(newest.position.wrapping_add(1));
+        let mut before = None;
+        if newest.sealed {
+            // Right before it, and nothing torn between: a backup behind a torn cell would not
+            // outrank that.
+            read_cell(flash, newest.position.wrapping_sub(1), &mut before);
+            newest.backed_up =
+                before.as_ref().is_some_and(|cell| cell.sealed && cell.record == newest.record);
+            return true;
+        }
+        // It may be weak, and may be gone tomorrow.
+        let mut limit = newest.position;
+        loop {
+            find(flash, limit, &mut before);
+            let Some(cell) = &before else { break };
+            limit = cell.position;
+            let end = cell::end_of_reach(flash, limit);
+            // One that an append may have passed is of a sector that cannot be erased.
+            if end <= newest.position {
+                break;
+            }
+            self.end = end;
+            if cell.sealed {
+                break;
+            }
+        }
+        true
     }
 
     /// Whether the record in force would survive the loss of what was under way: sealed, and no
@@ -121,12 +129,12 @@ impl Log {
 
     /// Whether every cell read as never used when the log was read.
     pub fn all_blank(&self) -> bool {
-        self.kinds == Header::Blank as u32
+        self.kinds == cell::kind::BLANK
     }
 
     /// Whether no cell at all could be read: then nothing may be appended.
     pub fn unreadable(&self) -> bool {
-        self.kinds == Header::Unreadable as u32
+        self.kinds == cell::kind::UNREADABLE
     }
 
     /// Whether nothing may be appended: no cell can be read, or the newest is of a later format.
@@ -153,9 +161,9 @@ impl Log {
         let mut ok = true;
         loop {
             ok = match self.step(&mut append, record, flash, ok)? {
-                Next::Erase(offset) => flash.erase_sector(Region::Record, offset).is_ok(),
-                Next::Program(offset) => {
-                    flash.program(Region::Record, offset, append.bytes()).is_ok()
+                Next::Erase => flash.erase_sector(Region::Record, append.offset()).is_ok(),
+                Next::Program => {
+                    flash.program(Region::Record, append.offset(), append.bytes()).is_ok()
                 }
                 Next::Again => true,
                 Next::Done => return Ok(()),
@@ -166,10 +174,9 @@ impl Log {
     /// Begins to append a record.
     #[inline(never)]
     pub(crate) fn append(&self) -> Append {
-        let (position, end) = self.target();
         let part = [0; MAX_PART];
         let phase = Phase::Start;
-        Append { position, end, spare: true, phase, offset: 0, len: 0, part, crc: Crc32::new() }
+        Append { position: self.next, end: self.end, spare: true, phase, offset: 0, len: 0, part }
     }
 
     /// The next step of an append of `record`: see [`Append::step`].
@@ -183,20 +190,20 @@ impl Log {
         flash: &mut F,
         ok: bool,
     ) -> Result<Next, AppendFailed> {
-        let next = append.step(&self.shape, record, flash, ok)?;
+        let next = append.step(record, flash, ok)?;
         if next == Next::Done {
-            self.appended(append, record);
+            self.appended(append, record, cell::end_of_reach(flash, append.position));
         }
         Ok(next)
     }
 
     /// Takes note of a finished append.
-    fn appended(&mut self, append: &Append, record: &Record) {
+    fn appended(&mut self, append: &Append, record: &Record, end: u32) {
         let position = append.position;
         // Right before it, and nothing torn between: see `read`.
         let backed_up = self.next == position && self.holds(record);
         self.next = position.wrapping_add(1);
-        self.held = position;
+        self.end = end;
         let record = *record;
         self.newest = Some(Newest {
             record,
@@ -212,42 +219,16 @@ impl Log {
     fn claimed(&self, newest: &Newest) -> bool {
         self.next != newest.position.wrapping_add(1)
     }
-
-    /// Where the next cell goes, and the first position that is out of reach: its sector holds the
-    /// newest sealed record. What is in force may be a body that was torn, and may be gone tomorrow.
-    ///
-    /// Behind everything that claims a place, also in a sector that an interrupted append has begun:
-    /// its erase was complete before the first header was programmed, and to erase it again could
-    /// make a claim vanish and come back.
-    fn target(&self) -> (u32, u32) {
-        let shape = &self.shape;
-        let (start, next) = match &self.newest {
-            Some(_) => (self.held, self.next),
-            // Nothing in force. Outrank whatever might still turn out to be readable.
-            None => {
-                let last = self.next.wrapping_add(shape.cells.get()).wrapping_sub(1);
-                let start = shape.first_of(shape.generation(last));
-                (start, start)
-            }
-        };
-        let end = shape.end_of_reach(start);
-        (next, end)
-    }
 }
 
 /// Finds the newest valid record below the position `limit`, and says which kinds of headers there
 /// are: from the highest claim down to the first that holds, most often the very first.
-fn find<F: FlashRead>(
-    shape: &CellShape,
-    flash: &mut F,
-    mut limit: u32,
-    found: &mut Option<Newest>,
-) -> u32 {
+fn find<F: FlashRead>(flash: &mut F, mut limit: u32, found: &mut Option<Newest>) -> u32 {
     *found = None;
     loop {
-        let scan = shape.scan(flash, limit);
+        let scan = cell::scan(flash, limit);
         let Some(position) = scan.end.checked_sub(1) else { return scan.kinds };
-        read_cell(shape, flash, position, found);
+        read_cell(flash, position, found);
         if found.is_some() {
             return scan.kinds;
         }
@@ -257,14 +238,9 @@ fn find<F: FlashRead>(
 
 /// Reads the cell at `position` into `found`, if it holds a valid record.
 #[inline(never)]
-fn read_cell<F: FlashRead>(
-    shape: &CellShape,
-    flash: &mut F,
-    position: u32,
-    found: &mut Option<Newest>,
-) {
+fn read_cell<F: FlashRead>(flash: &mut F, position: u32, found: &mut Option<Newest>) {
     // In place, as records are large to be moved.
-    let cell = found.insert(Newest {
+    let newest = found.insert(Newest {
         record: Record::empty(),
         position,
         format: 0,
@@ -272,11 +248,11 @@ fn read_cell<F: FlashRead>(
         sealed: false,
         backed_up: false,
     });
-    match shape.body(flash, position, &mut cell.record) {
-        Some((format, understood)) => {
-            cell.format = format;
-            cell.understood = understood;
-            cell.sealed = shape.sealed(flash, position);
+    match cell::body(flash, position, &mut newest.record) {
+        Some(cell::Valid { format, understood, sealed }) => {
+            newest.format = format;
+            newest.understood = understood;
+            newest.sealed = sealed;
         }
         None => *found = None,
     }
@@ -285,10 +261,10 @@ fn read_cell<F: FlashRead>(
 /// What an append does next, in the record region.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Erase the sector at this offset.
-    Erase(u32),
-    /// Program [`Append::bytes`] at this offset.
-    Program(u32),
+    /// Erase the sector at [`Append::offset`].
+    Erase,
+    /// Program [`Append::bytes`] at [`Append::offset`].
+    Program,
     /// Nothing yet: to be asked again.
     Again,
     /// Nothing: the record is in force, sealed.
@@ -300,6 +276,8 @@ pub(crate) enum Next {
 enum Phase {
     /// Nothing yet for this cell.
     Start,
+    /// Nothing; the header is to be looked at.
+    Look,
     /// Erased the sector that the cell begins.
     Erase,
     /// Programmed the header.
@@ -318,15 +296,18 @@ pub(crate) struct Append {
     /// The last sector within reach may still be erased once more.
     spare: bool,
     phase: Phase,
-    /// The part of the cell that is being programmed: where, and its bytes.
+    /// The part of the cell that is to read back: where, and its bytes. Empty after an erase.
     offset: u32,
     len: u32,
     part: [u8; MAX_PART],
-    /// Of the header.
-    crc: Crc32,
 }
 
 impl Append {
+    /// Where in the region.
+    pub(crate) fn offset(&self) -> u32 {
+        self.offset
+    }
+
     /// What is to be programmed, in whole write units.
     pub(crate) fn bytes(&self) -> &[u8] {
         head(&self.part, self.len as usize)
@@ -339,19 +320,22 @@ impl Append {
     /// [`AppendFailed`] when no place is left.
     pub(crate) fn step<F: FlashRead>(
         &mut self,
-        shape: &CellShape,
         record: &Record,
         flash: &mut F,
         ok: bool,
     ) -> Result<Next, AppendFailed> {
-        let position = self.position;
-        let offset = shape.cell_offset(position);
-        let nothing_to_read = matches!(self.phase, Phase::Start | Phase::Erase);
-        if !(ok && (nothing_to_read || self.reads_back(flash))) {
+        let shape = CellShape::of(flash);
+        if !(ok && self.reads_back(flash)) {
             let erase_failed = self.phase == Phase::Erase;
             self.skip(if erase_failed { shape.cells.get() } else { 1 });
             return Ok(Next::Again);
         }
+        let position = self.position;
+        let offset = cell::cell_offset(flash, position);
+        self.offset = offset;
+        // Of the header, if that is what was programmed: it is in the body's.
+        let mut crc = Crc32::new();
+        crc.update(head(&self.part, HEADER_LEN));
         self.part.fill(shape.erase_value());
         let (phase, at, len) = match self.phase {
             Phase::Start if position >= self.end => {
@@ -365,23 +349,21 @@ impl Append {
             }
             Phase::Start if position >= POSITION_LIMIT => return Err(AppendFailed),
             // The first cell of a sector.
-            Phase::Start if position % shape.cells == 0 => {
+            Phase::Start if offset.is_multiple_of(shape.sector_size) => {
                 self.phase = Phase::Erase;
-                return Ok(Next::Erase(offset));
+                return Ok(Next::Erase);
             }
-            Phase::Start if shape.header(flash, position).0 != Header::Blank => {
-                self.skip(1);
+            // What reads back must be a blank header.
+            Phase::Start => {
+                self.phase = Phase::Look;
+                self.len = len32(HEADER_LEN);
                 return Ok(Next::Again);
             }
-            Phase::Start | Phase::Erase => {
-                let len = cell::put_header(record, position, &mut self.part);
-                // The CRC-32 of a body covers its header.
-                self.crc = Crc32::new();
-                self.crc.update(head(&self.part, len));
-                (Phase::Header, 0, len)
+            Phase::Look | Phase::Erase => {
+                (Phase::Header, 0, cell::put_header(&shape, position, &mut self.part))
             }
             Phase::Header => {
-                let len = cell::put_body(record, &mut self.crc, &mut self.part);
+                let len = cell::put_body(record, &mut crc, &mut self.part);
                 (Phase::Body, shape.body_start(), len)
             }
             Phase::Body => {
@@ -393,13 +375,14 @@ impl Append {
         self.phase = phase;
         self.offset = offset.wrapping_add(at);
         self.len = shape.padded(len);
-        Ok(Next::Program(self.offset))
+        Ok(Next::Program)
     }
 
     /// Leaves this cell for one that comes `cells` later.
     fn skip(&mut self, cells: u32) {
         self.position = self.position.wrapping_add(cells);
         self.phase = Phase::Start;
+        self.len = 0;
     }
 
     /// Compares the part in flash with what was programmed.

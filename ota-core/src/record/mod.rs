@@ -47,7 +47,6 @@ mod log;
 #[cfg(feature = "serde")]
 mod v1;
 
-pub(crate) use cell::CellShape;
 pub use fields::{Invalid, NO_SLOT, NOTE_LEN, Reason, Record, SlotState};
 #[cfg(feature = "std")]
 pub use inspect::{Cell, Content, Shape, inspect};

@@ -39,8 +39,10 @@ pub(crate) const EDITS: &[Edit] = &[
         name: "erase-on-leaving",
         file: LOG,
         changes: &[(
-            "return Ok(Next::Erase(offset));",
-            "return Ok(Next::Erase(shape.cell_offset(position.saturating_sub(shape.cells.get()))));",
+            "return Ok(Next::Erase);",
+            "let before = position.saturating_sub(shape.cells.get());
+            self.offset = cell::cell_offset(flash, before);
+            return Ok(Next::Erase);",
         )],
         why: "the sector of the record in force is erased when the log leaves it",
     },
@@ -48,9 +50,9 @@ pub(crate) const EDITS: &[Edit] = &[
         name: "blank-sector-trusted",
         file: LOG,
         changes: &[(
-            "Phase::Start if position % shape.cells == 0 => {",
-            "Phase::Start if position % shape.cells == 0
-                && shape.header(flash, position).0 != Header::Blank => {",
+            "Phase::Start if offset.is_multiple_of(shape.sector_size) => {",
+            "Phase::Start if offset.is_multiple_of(shape.sector_size)
+                && cell::header(flash, position % shape.places) != cell::Header::Blank => {",
         )],
         why: "a sector that looks blank after a torn erase is used without an erase",
     },
@@ -58,14 +60,8 @@ pub(crate) const EDITS: &[Edit] = &[
         name: "cell-reprogrammed",
         file: LOG,
         changes: &[
-            (
-                "Some(_) => (self.held, self.next),",
-                "Some(_) => (self.held, self.next.saturating_sub(1)),",
-            ),
-            (
-                "Phase::Start if shape.header(flash, position).0 != Header::Blank => {",
-                "Phase::Start if false => {",
-            ),
+            ("position: self.next,", "position: self.next.saturating_sub(1),"),
+            ("self.len = len32(HEADER_LEN);", "self.len = 0;"),
         ],
         why: "a cell that is in use is programmed again",
     },
@@ -135,12 +131,12 @@ pub(crate) const EDITS: &[Edit] = &[
         name: "read-error-fatal",
         file: LOG,
         changes: &[(
-            "let mut limit = POSITION_LIMIT;",
-            "if self.kinds & Header::Unreadable as u32 != 0 {
+            "self.kinds = find(flash, POSITION_LIMIT, &mut self.newest);",
+            "self.kinds = find(flash, POSITION_LIMIT, &mut self.newest);
+            if self.kinds & cell::kind::UNREADABLE != 0 {
                 self.newest = None;
-                return;
-            }
-            let mut limit = POSITION_LIMIT;",
+                return true;
+            }",
         )],
         why: "one unreadable cell makes the record unreadable",
     },
@@ -167,8 +163,9 @@ pub(crate) const EDITS: &[Edit] = &[
         name: "unsealed-held",
         file: LOG,
         changes: &[(
-            "Some(_) => (self.held, self.next),",
-            "Some(newest) => (newest.position, self.next),",
+            "self.end = end;
+            if cell.sealed {",
+            "if cell.sealed {",
         )],
         why: "the last sealed record is erased for one that may be gone tomorrow",
     },
