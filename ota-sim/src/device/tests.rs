@@ -9,8 +9,7 @@ use crate::bundle::{Spec, create};
 use crate::factory::{self, Image};
 use crate::nor::Nor;
 
-const HTTP: Channel<'static> =
-    Channel::new(ChannelId(7), ChannelKind::Http, "127.0.0.1:5000");
+const HTTP: Channel<'static> = Channel::new(ChannelId(7), ChannelKind::Http, "127.0.0.1:5000");
 
 /// A device, its clock, and what happened since the last look.
 struct Bench<'m> {
