@@ -105,7 +105,11 @@ impl Ota for Engine {
         Ok(Progress::Done)
     }
 
-    fn abort(&mut self) {}
+    fn set_commit_timeout(&mut self, _: u32) {}
+
+    fn abort(&mut self) -> Result<(), TooBig> {
+        Ok(())
+    }
 }
 
 /// A device without qualities.
