@@ -97,8 +97,6 @@ impl Ota for Engine {
         offset <= 64
     }
 
-    fn set_commit_timeout(&mut self, _: u32) {}
-
     fn end_of_input(&mut self) -> Result<(), TooBig> {
         self.job()
     }
@@ -106,6 +104,8 @@ impl Ota for Engine {
     fn step(&mut self) -> Result<Progress, TooBig> {
         Ok(Progress::Done)
     }
+
+    fn set_commit_timeout(&mut self, _: u32) {}
 
     fn abort(&mut self) -> Result<(), TooBig> {
         Ok(())

@@ -210,12 +210,12 @@ impl Ota for Engine {
         outcome(Progress::Done)
     }
 
-    fn abort(&mut self) -> Result<(), Failed> {
-        outcome(())
-    }
-
     fn set_commit_timeout(&mut self, commit_timeout_s: u32) {
         black_box(commit_timeout_s);
+    }
+
+    fn abort(&mut self) -> Result<(), Failed> {
+        outcome(())
     }
 }
 
