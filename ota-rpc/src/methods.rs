@@ -8,7 +8,7 @@ mod update;
 
 use core::fmt;
 
-use ota_core::json::Text;
+use ota_core::json::{Kind, Text, Value};
 
 use crate::channel::Channel;
 use crate::error::{Doing, Explain, classify, code};
@@ -237,19 +237,41 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
         self.error(code, format_args!("{}{error}", Words(prefix)))
     }
 
-    /// An integer argument, as Mongoose OS reads it.
-    pub(crate) fn int(&self, key: &str) -> Option<i64> {
-        self.frame.argument(key)?.lenient_i64()
+    /// An integer argument: a number, or a string that C's `strtol` reads to its end, as in Mongoose
+    /// OS. There anything else is as good as absent; here it is an error, for a mistyped
+    /// `commit_timeout` would let an image commit itself.
+    #[inline(never)]
+    pub(crate) fn int(&mut self, key: &str) -> Result<Option<i64>, Answered> {
+        let Some(value) = self.given(key) else { return Ok(None) };
+        let Some(number) = value.lenient_i64() else {
+            return Err(self.mistyped(key, "a whole number"));
+        };
+        Ok(Some(number))
     }
 
     /// An integer argument that is none if it is negative or too large.
-    pub(crate) fn uint(&self, key: &str) -> Option<u32> {
-        self.frame.argument(key)?.lenient_u32()
+    pub(crate) fn uint(&mut self, key: &str) -> Result<Option<u32>, Answered> {
+        Ok(self.int(key)?.and_then(|number| u32::try_from(number).ok()))
     }
 
-    /// A boolean argument: whatever is not `true` is false.
-    pub(crate) fn bool(&self, key: &str) -> Option<bool> {
-        Some(self.frame.argument(key)?.as_bool() == Some(true))
+    /// A boolean argument. Where Mongoose OS takes whatever is not `true` for false, this is an error.
+    #[inline(never)]
+    pub(crate) fn bool(&mut self, key: &str) -> Result<Option<bool>, Answered> {
+        let Some(value) = self.given(key) else { return Ok(None) };
+        match value.as_bool() {
+            Some(value) => Ok(Some(value)),
+            None => Err(self.mistyped(key, "true or false, without quotes")),
+        }
+    }
+
+    /// An argument that is there and not null.
+    fn given(&self, key: &str) -> Option<Value<'r>> {
+        self.frame.argument(key).filter(|value| value.kind() != Kind::Null)
+    }
+
+    fn mistyped(&mut self, key: &str, wanted: &str) -> Answered {
+        let message = format_args!("{} must be {}", Words(key), Words(wanted));
+        self.error(code::BAD_REQUEST, message)
     }
 
     /// Reboots `delay_ms` after the reply is out.

@@ -34,8 +34,8 @@ pub(super) fn revert<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> 
 pub(super) fn create_snapshot<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     call.need_idle("Failed to create snapshot: ")?;
     let snapshot = Snapshot {
-        set_as_revert: call.bool("set_as_revert") == Some(true),
-        commit_timeout_s: call.uint("commit_timeout"),
+        set_as_revert: call.bool("set_as_revert")? == Some(true),
+        commit_timeout_s: call.uint("commit_timeout")?,
     };
     let outstanding = call.defer(None)?;
     match call.ota.start_snapshot(&snapshot) {
@@ -61,10 +61,10 @@ pub(super) fn get<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
 
 /// Changes any of it.
 pub(super) fn set<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
-    let commit_timeout = call.int("commit_timeout");
+    let commit_timeout = call.int("commit_timeout")?;
     let change = BootStateChange {
         active_slot: slot(call, "active_slot")?,
-        is_committed: call.bool("is_committed"),
+        is_committed: call.bool("is_committed")?,
         revert_slot: slot(call, "revert_slot")?,
         // A negative one is known and ignored.
         commit_timeout_s: commit_timeout.and_then(|seconds| u32::try_from(seconds).ok()),
@@ -84,7 +84,7 @@ pub(super) fn set<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
 /// A slot's number. What cannot be one gets the error that the engine would give, which knows only
 /// `u8`.
 fn slot<O, P>(call: &mut Call<'_, '_, '_, O, P>, key: &str) -> Result<Option<u8>, Answered> {
-    let Some(number) = call.int(key) else { return Ok(None) };
+    let Some(number) = call.int(key)? else { return Ok(None) };
     if let Ok(slot) = u8::try_from(number) {
         return Ok(Some(slot));
     }

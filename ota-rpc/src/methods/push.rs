@@ -16,7 +16,7 @@ use crate::writer::Words;
 /// Starts to receive.
 pub(super) fn begin<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     call.need_idle("Failed to init updater: ")?;
-    let (begin, timeout_s) = super::update::begin_of(call);
+    let (begin, timeout_s) = super::update::begin_of(call)?;
     if let Err(error) = call.ota.begin(&begin) {
         return Err(call.engine_error(Doing::StartUpdate, &error));
     }
@@ -35,7 +35,7 @@ pub(super) fn write<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> D
     else {
         return Err(not_receiving(call));
     };
-    let Some(offset) = call.uint("offset") else {
+    let Some(offset) = call.uint("offset")? else {
         return Err(call.error(code::BAD_REQUEST, format_args!("offset is required")));
     };
     let data = call.frame.argument("data").and_then(|data| data.as_text());

@@ -35,11 +35,11 @@ pub(super) fn get_info<O, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Don
 
 /// Reboots after a while, or does not after all.
 pub(super) fn reboot<O, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
-    if call.bool("abort") == Some(true) {
+    if call.bool("abort")? == Some(true) {
         call.service.reboot = Reboot::Off;
         return call.null();
     }
-    let delay_ms = call.int("delay_ms").unwrap_or(i64::from(REBOOT_DELAY_MS));
+    let delay_ms = call.int("delay_ms")?.unwrap_or(i64::from(REBOOT_DELAY_MS));
     let Ok(delay_ms) = u32::try_from(delay_ms) else {
         return Err(call.error(code::BAD_REQUEST, format_args!("invalid delay value")));
     };

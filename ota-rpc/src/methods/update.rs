@@ -1,6 +1,6 @@
 //! `OTA.Update`, `OTA.Status`, `OTA.Abort`.
 
-use super::{Call, Done};
+use super::{Answered, Call, Done};
 use crate::error::{Doing, code};
 use crate::limits::{MAX_URL_BYTES, UPDATE_REPLY_MS};
 use crate::ota::{Begin, Ota};
@@ -19,11 +19,11 @@ pub(super) fn update<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> 
         return Err(call.error(code::FAILED, message));
     }
     call.need_idle("Failed to init updater: ")?;
+    let (begin, timeout_s) = begin_of(call)?;
     let outstanding = call.defer(Some(call.now_ms.saturating_add(UPDATE_REPLY_MS)))?;
     if let Err(error) = call.ota.may_begin() {
         return Err(call.engine_error(Doing::StartUpdate, &error));
     }
-    let (begin, timeout_s) = begin_of(call);
     let begin = Begin { size: None, ..begin };
     let receiving = Receiving::new(Source::Feed, begin, timeout_s, call.now_ms);
     call.service.start(Job::Receiving(receiving));
@@ -33,11 +33,14 @@ pub(super) fn update<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> 
 }
 
 /// The arguments that `OTA.Update` and `OTA.Begin` share, and `timeout`.
-pub(super) fn begin_of<O, P: Platform>(call: &Call<'_, '_, '_, O, P>) -> (Begin, u32) {
+pub(super) fn begin_of<O, P: Platform>(
+    call: &mut Call<'_, '_, '_, O, P>,
+) -> Result<(Begin, u32), Answered> {
     let config_s = call.service.config.commit_timeout_s;
-    let commit_timeout_s = call.uint("commit_timeout").unwrap_or(config_s);
-    let begin = Begin { size: call.uint("size"), commit_timeout_s };
-    (begin, call.service.timeout_or_default(call.uint("timeout")))
+    let commit_timeout_s = call.uint("commit_timeout")?.unwrap_or(config_s);
+    let begin = Begin { size: call.uint("size")?, commit_timeout_s };
+    let timeout_s = call.uint("timeout")?;
+    Ok((begin, call.service.timeout_or_default(timeout_s)))
 }
 
 /// How an update is doing, or did. `state` is 0 idle, 1 in progress, 2 failed, 3 applied: `mos ota`

@@ -1,3 +1,5 @@
+use std::format;
+
 use super::bench::Bench;
 use crate::error::Class;
 
@@ -8,8 +10,6 @@ fn set_boot_state_changes_only_what_is_given() {
         (r#"{"revert_slot":"1"}"#, "set_boot_state (None, None, Some(1), None)"),
         (r#"{"is_committed":false}"#, "set_boot_state (None, Some(false), None, None)"),
         (r#"{"is_committed":true}"#, "set_boot_state (None, Some(true), None, None)"),
-        // As Mongoose OS reads booleans.
-        (r#"{"is_committed":"true"}"#, "set_boot_state (None, Some(false), None, None)"),
         (
             r#"{"active_slot":1,"revert_slot":0,"commit_timeout":"0x10","x":1}"#,
             "set_boot_state (Some(1), None, Some(0), Some(16))",
@@ -17,7 +17,7 @@ fn set_boot_state_changes_only_what_is_given() {
         // A negative timeout is not written, but is a key that is known.
         (r#"{"commit_timeout":-1}"#, "set_boot_state (None, None, None, None)"),
         (
-            r#"{"active_slot":"1x","revert_slot":1.5,"commit_timeout":5}"#,
+            r#"{"active_slot":null,"revert_slot":null,"is_committed":null,"commit_timeout":5}"#,
             "set_boot_state (None, None, None, Some(5))",
         ),
     ] {
@@ -30,11 +30,39 @@ fn set_boot_state_changes_only_what_is_given() {
 
 #[test]
 fn set_boot_state_without_a_known_key_is_an_error() {
-    for params in ["", "{}", "[]", "7", r#"{"slot":1}"#, r#"{"active_slot":"5m"}"#] {
+    for params in ["", "{}", "[]", "7", r#"{"slot":1}"#, r#"{"active_slot":null}"#] {
         let mut bench = Bench::new();
         let error = r#""error":{"code":-2,"message":"give active_slot, is_committed, revert_slot or commit_timeout"}"#;
         assert_eq!(bench.call("OTA.SetBootState", params), error);
         assert!(bench.engine.calls.is_empty());
+    }
+}
+
+/// Mongoose OS takes them for absent, or for false: a timeout that is a typing error away from a commit.
+#[test]
+fn arguments_of_another_type_are_an_error_and_change_nothing() {
+    for (method, key, value) in [
+        ("OTA.SetBootState", "active_slot", r#""1x""#),
+        ("OTA.SetBootState", "revert_slot", "1.5"),
+        ("OTA.SetBootState", "commit_timeout", "true"),
+        ("OTA.SetBootState", "is_committed", r#""true""#),
+        ("OTA.SetBootState", "is_committed", "1"),
+        ("OTA.CreateSnapshot", "set_as_revert", r#""yes""#),
+        ("OTA.CreateSnapshot", "commit_timeout", r#""5m""#),
+        ("OTA.Begin", "commit_timeout", r#""5m""#),
+        ("OTA.Begin", "size", "[]"),
+        ("OTA.Update", "commit_timeout", r#""300s""#),
+        ("OTA.Update", "timeout", "{}"),
+        ("Sys.Reboot", "delay_ms", r#""soon""#),
+        ("Sys.Reboot", "abort", "0"),
+    ] {
+        let mut bench = Bench::new();
+        let params = format!(r#"{{"url":"http://h/fw.zip","{key}":{value}}}"#);
+        let reply = bench.call(method, &params);
+        let wanted = format!(r#""error":{{"code":400,"message":"{key} must be "#);
+        assert!(reply.starts_with(&wanted), "{method} {params}: {reply}");
+        assert!(bench.engine.calls.is_empty() && !bench.service.is_busy(), "{method} {params}");
+        assert_eq!(bench.reboots_after_ms(), None, "{method} {params}");
     }
 }
 

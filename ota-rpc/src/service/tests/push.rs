@@ -80,7 +80,10 @@ fn bad_arguments_change_nothing() {
     for (params, error) in [
         ("", r#"{"code":400,"message":"offset is required"}"#),
         (r#"{"data":"Zg=="}"#, r#"{"code":400,"message":"offset is required"}"#),
-        (r#"{"offset":"0 ","data":"Zg=="}"#, r#"{"code":400,"message":"offset is required"}"#),
+        (
+            r#"{"offset":"0 ","data":"Zg=="}"#,
+            r#"{"code":400,"message":"offset must be a whole number"}"#,
+        ),
         (r#"{"offset":-1,"data":"Zg=="}"#, r#"{"code":400,"message":"offset is required"}"#),
         (r#"{"offset":0}"#, r#"{"code":400,"message":"data is required: a base64 string"}"#),
         (
