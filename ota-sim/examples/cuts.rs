@@ -1,7 +1,7 @@
-//! The single cuts of the campaign, without the program around it: for `cargo xtask sabotage`, which
-//! wants to see it fail.
+//! The single cuts of the campaign, and many in a row, without the program around it: for
+//! `cargo xtask sabotage`, which wants to see it fail.
 
-use ota_sim::campaign::Plan;
+use ota_sim::campaign::{KINDS, Plan, Unsteady};
 
 fn main() {
     let plan = Plan {
@@ -23,5 +23,12 @@ fn main() {
     }
     let total = report.total();
     println!("{} points, {} failed", total.points, total.failed);
-    std::process::exit(i32::from(total.failed > 0));
+    let unsteady = KINDS.iter().flat_map(|kind| (0..20).map(move |seed| Unsteady { kind, seed }));
+    let fails = |device: Unsteady| device.run().err().map(|failure| (device, failure));
+    let failed = if total.failed > 0 { None } else { unsteady.into_iter().find_map(fails) };
+    if let Some((device, failure)) = &failed {
+        println!("replay: {device}");
+        println!("{}", failure.message.chars().take(600).collect::<String>());
+    }
+    std::process::exit(i32::from(total.failed > 0 || failed.is_some()));
 }

@@ -30,6 +30,7 @@ mod rig;
 mod run;
 mod scenario;
 mod scenarios;
+mod unsteady;
 mod walk;
 
 pub use app::{App, Ask, Ended};
@@ -45,4 +46,5 @@ pub use rig::{CRASH_LIMIT, IMAGE_SIZE, Rig};
 pub use run::{Case, CaseReport, Plan, Replay, Report};
 pub use scenario::{Fault, Scenario, Step};
 pub use scenarios::ALL as SCENARIOS;
+pub use unsteady::Unsteady;
 pub use walk::{Possible, Specimen, Walk};

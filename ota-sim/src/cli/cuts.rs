@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use ota_sim::campaign::{KINDS, Plan, Replay, Report, SCENARIOS, Where};
+use ota_sim::campaign::{KINDS, Plan, Replay, Report, SCENARIOS, Unsteady, Where};
 use serde_json::json;
 
 /// The power-cut campaign: cuts power at every flash operation of every scenario, in many ways.
@@ -98,6 +98,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn replay(line: &str) -> Result<()> {
+    if let Ok(device) = line.parse::<Unsteady>() {
+        return match device.run() {
+            Ok(()) => Ok(println!("{device}: no failure")),
+            Err(failure) => bail!("{device}: {}", failure.message),
+        };
+    }
     let replay: Replay = line.parse().map_err(|message: String| anyhow!(message))?;
     match replay.run() {
         Ok(_) => println!("{replay}: no failure"),
