@@ -99,10 +99,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn replay(line: &str) -> Result<()> {
     if let Ok(device) = line.parse::<Unsteady>() {
-        return match device.run() {
-            Ok(()) => Ok(println!("{device}: no failure")),
-            Err(failure) => bail!("{device}: {}", failure.message),
-        };
+        if let Err(failure) = device.run() {
+            bail!("{device}: {}", failure.message);
+        }
+        println!("{device}: no failure");
+        return Ok(());
     }
     let replay: Replay = line.parse().map_err(|message: String| anyhow!(message))?;
     match replay.run() {
