@@ -25,6 +25,7 @@ use std::rc::Rc;
 
 use ota_core::flash::LayoutError;
 use ota_core::{BootOptions, BootPlan, BootState, Config, RecoverReason, Updater};
+use ota_rpc::auth::Access;
 use ota_rpc::service::FeedError;
 use ota_rpc::{Channel, ChannelId};
 
@@ -57,6 +58,8 @@ pub struct Settings<'m> {
     pub watchdog_ms: u64,
     /// After so many crashes in a row the loader stays in recovery; 0: never.
     pub crash_limit: u8,
+    /// Who may call what; none: everybody everything.
+    pub access: Option<Access<'m>>,
 }
 
 impl<'m> Settings<'m> {
@@ -69,6 +72,7 @@ impl<'m> Settings<'m> {
             commit_timeout_s: 0,
             watchdog_ms: 8_000,
             crash_limit: 5,
+            access: None,
         }
     }
 }

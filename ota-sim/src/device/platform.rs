@@ -70,4 +70,7 @@ impl Platform for SimPlatform<'_> {
             ..Info::default()
         }
     }
+    fn random(&self) -> Option<u32> {
+        getrandom::u32().ok()
+    }
 }

@@ -112,8 +112,8 @@ impl<'m> Session<'m> {
     ) -> Self {
         let image = updater.running_image();
         let platform = SimPlatform::new(settings, board, image.as_ref(), now_ms);
-        let Settings { id, commit_timeout_s, .. } = settings;
-        let config = Config { commit_timeout_s, ..Config::new(id) };
+        let Settings { id, commit_timeout_s, access, .. } = settings;
+        let config = Config { commit_timeout_s, access, ..Config::new(id) };
         let service = Service::new(config, platform);
         Self { updater, service, out: vec![0; REPLY_BYTES] }
     }

@@ -1,162 +1,125 @@
-//! The RPC over HTTP, as Mongoose OS devices serve it.
+//! HTTP by axum, on the framing of `ota-rpc`: `/rpc` as frames, REST and WebSocket, `/update?url=`,
+//! `/update/commit`, `/update/revert`, digest authentication. `docs/rpc-transports.md` has the bytes.
 //!
-//! | request | reply |
-//! |---|---|
-//! | `POST /rpc`, a frame | 200 and a frame, errors too; 400 for what is no frame for this device |
-//! | `POST /rpc/METHOD`, arguments or nothing | 200, the result; or the error: 403, 404, else 500 |
-//! | `GET /rpc/METHOD?a=1&b="x"`, values are JSON | the same |
-//! | `OPTIONS` | 200, for browsers |
-//! | any, while the device is off or hangs | 503 |
-//!
-//! Every reply is JSON with a line end, and may be read by any web page. One thing differs: a frame
-//! without an id gets an empty 200, where a Mongoose OS device leaves the connection open for ever.
+//! One thing differs from Mongoose OS: a frame without an id gets an empty 200, where such a device
+//! leaves the connection open for ever. A device that is off or hangs is a 503.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, State};
-use axum::http::{HeaderValue, Response, StatusCode, header};
-use axum::routing::{get, post};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
-use ota_core::json;
-use ota_rpc::frame::write_request;
+use ota_rpc::ChannelKind;
+use ota_rpc::framing::http::{self as framing, Form, Route};
 use ota_rpc::limits::MAX_REQUEST_BYTES;
 
-use super::owner::{Answer, DeviceHandle, Exchange};
+use super::owner::{Answer, DeviceHandle, Exchange, Login, Peer};
+use super::ws;
 
 /// Room that the frame around arguments needs.
-const FRAME_BYTES: usize = 512;
+const FRAME_BYTES: usize = 1024;
+/// How long a body may take to come.
+const BODY_TIME: Duration = Duration::from_secs(30);
 /// Status of the reply of a device that does not answer.
 pub const NO_ANSWER: u16 = StatusCode::SERVICE_UNAVAILABLE.as_u16();
-/// Requests in the REST form have no id of their own.
-const REST_ID: u64 = 1;
 
 /// The routes, for [`super::server::Server`].
 pub fn router(device: DeviceHandle) -> Router {
-    Router::new()
-        .route("/rpc", post(frame).options(options))
-        .route("/rpc/{method}", get(rest_get).post(rest_post).options(options))
-        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
-        .with_state(device)
+    Router::new().fallback(handle).with_state(device)
 }
 
-async fn options() -> Response<Body> {
-    respond(StatusCode::OK, Vec::new(), None)
-}
-
-/// The frame form.
-async fn frame(
+async fn handle(
     State(device): State<DeviceHandle>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    body: Bytes,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    request: Request,
 ) -> Response<Body> {
-    let (answer, exchange) = device.rpc(peer.to_string(), body.to_vec()).await;
-    match answer {
-        Answer::Frame(frame) => respond(StatusCode::OK, frame, Some(exchange)),
-        Answer::None => respond(StatusCode::OK, Vec::new(), Some(exchange)),
-        Answer::Rejected(frame) if frame.is_empty() => {
-            respond(StatusCode::BAD_REQUEST, b"\"Invalid request\"".to_vec(), Some(exchange))
-        }
-        Answer::Rejected(frame) => respond(StatusCode::BAD_REQUEST, frame, Some(exchange)),
-        Answer::NoAnswer => unavailable(),
+    let (mut parts, body) = request.into_parts();
+    let keep_alive = text(&parts.headers, header::CONNECTION)
+        .is_some_and(|value| value.eq_ignore_ascii_case("keep-alive"));
+    let send = |response: &framing::Response<'_>, exchange| respond(response, keep_alive, exchange);
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+    let method = parts.method.as_str().to_owned();
+    let route = Route::of(&method, &target);
+    match &route {
+        Route::Answer(response) => return send(response, None),
+        Route::WebSocket => return upgrade(&mut parts, device, address).await,
+        // Not served by this device yet.
+        Route::Upload => return send(&framing::Response::unavailable(), None),
+        Route::Frame | Route::Call(_) => {}
     }
-}
-
-/// The REST form with its arguments in the body.
-async fn rest_post(
-    State(device): State<DeviceHandle>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(method): Path<String>,
-    body: Bytes,
-) -> Response<Body> {
-    rest(&device, peer, &method, &body).await
-}
-
-/// The REST form with its arguments in the query: every value is JSON.
-async fn rest_get(
-    State(device): State<DeviceHandle>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(method): Path<String>,
-    Query(query): Query<Vec<(String, String)>>,
-) -> Response<Body> {
-    let members: Vec<String> = query
-        .into_iter()
-        .map(|(key, value)| format!("{}:{value}", serde_json::Value::from(key)))
-        .collect();
-    let arguments = match members.is_empty() {
-        true => String::new(),
-        false => format!("{{{}}}", members.join(",")),
+    let reading = axum::body::to_bytes(body, MAX_REQUEST_BYTES);
+    let Ok(Ok(body)) = tokio::time::timeout(BODY_TIME, reading).await else {
+        return send(&framing::Response::too_long(), None);
     };
-    rest(&device, peer, &method, arguments.as_bytes()).await
+    let (form, frame) = match &route {
+        Route::Call(call) => {
+            let mut frame = vec![0; body.len() + target.len() + FRAME_BYTES];
+            match call.write_request(&body, &mut frame) {
+                Ok(length) => frame.truncate(length),
+                Err(error) => return send(&framing::Response::bad_call(call.form(), error), None),
+            }
+            (call.form(), frame)
+        }
+        Route::Frame | Route::WebSocket | Route::Upload | Route::Answer(_) => {
+            (Form::Frame, body.to_vec())
+        }
+    };
+    let header = text(&parts.headers, header::AUTHORIZATION).map(str::to_owned);
+    let login =
+        header.map(|header| Login { method: method.clone(), target: target.clone(), header });
+    let peer = Peer { login, ..Peer::new(ChannelKind::Http, address) };
+    let (answer, exchange) = device.rpc(peer, frame).await;
+    let exchange = Some(exchange);
+    match &answer {
+        Answer::Frame(frame) => send(&framing::Response::to_reply(form, frame), exchange),
+        Answer::None => send(&framing::Response::to_notification(), exchange),
+        Answer::Rejected(frame) => send(&framing::Response::to_rejected(form, frame), exchange),
+        Answer::NoAnswer => send(&framing::Response::unavailable(), None),
+    }
 }
 
-async fn rest(
-    device: &DeviceHandle,
-    peer: SocketAddr,
-    method: &str,
-    arguments: &[u8],
+/// `GET /rpc`: a WebSocket, or a mistake.
+async fn upgrade(parts: &mut Parts, device: DeviceHandle, address: SocketAddr) -> Response<Body> {
+    let offered = text(&parts.headers, header::SEC_WEBSOCKET_PROTOCOL).unwrap_or("").to_owned();
+    match WebSocketUpgrade::from_request_parts(parts, &()).await {
+        Ok(upgrade) => {
+            ws::accept(upgrade, &offered, device, Peer::new(ChannelKind::WebSocket, address))
+        }
+        Err(rejection) => axum::response::IntoResponse::into_response(rejection),
+    }
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn respond(
+    of: &framing::Response<'_>,
+    keep_alive: bool,
+    exchange: Option<Exchange>,
 ) -> Response<Body> {
-    let mut frame = vec![0; arguments.len() + method.len() * 6 + FRAME_BYTES];
-    match write_request(&mut frame, REST_ID, method, arguments) {
-        Ok(length) => frame.truncate(length),
-        Err(error) => {
-            let message = format!("Malformed request: {error}");
-            let error = serde_json::json!({ "code": 400, "message": message });
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            return respond(status, error.to_string().into_bytes(), None);
+    let body = ReplyBody::new(of.body().to_string().into_bytes(), exchange);
+    let mut response = Response::new(Body::new(body));
+    *response.status_mut() =
+        StatusCode::from_u16(of.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    of.for_each_header(|name, value| {
+        let name = HeaderName::try_from(name);
+        let value = HeaderValue::try_from(value.to_string());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.insert(name, value);
         }
-    }
-    let (answer, exchange) = device.rpc(peer.to_string(), frame).await;
-    match answer {
-        Answer::Frame(frame) | Answer::Rejected(frame) => {
-            let (status, body) = unwrap(&frame);
-            respond(status, body, Some(exchange))
-        }
-        Answer::None | Answer::NoAnswer => unavailable(),
-    }
-}
-
-/// Status and body of the REST form, out of a reply frame.
-fn unwrap(frame: &[u8]) -> (StatusCode, Vec<u8>) {
-    let reply = json::parse(frame).ok();
-    let member = |key| reply.and_then(|reply| reply.get(key));
-    if let Some(error) = member("error") {
-        let status = match error.get("code").and_then(json::Value::as_i64) {
-            Some(403) => StatusCode::FORBIDDEN,
-            Some(404) => StatusCode::NOT_FOUND,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        return (status, error.raw().as_bytes().to_vec());
-    }
-    match member("result") {
-        Some(result) => (StatusCode::OK, result.raw().as_bytes().to_vec()),
-        None => (StatusCode::INTERNAL_SERVER_ERROR, b"null".to_vec()),
-    }
-}
-
-fn unavailable() -> Response<Body> {
-    let words = b"\"the device does not answer: it is off, hangs, or was reset\"".to_vec();
-    respond(StatusCode::SERVICE_UNAVAILABLE, words, None)
-}
-
-/// A response of `json` and a line end, or of nothing at all.
-fn respond(status: StatusCode, mut json: Vec<u8>, exchange: Option<Exchange>) -> Response<Body> {
-    if !json.is_empty() {
-        json.extend(b"\r\n");
-    }
-    let mut response = Response::new(Body::new(ReplyBody::new(json, exchange)));
-    *response.status_mut() = status;
-    for (name, value) in [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
+    });
+    let connection = if keep_alive && !of.must_close() { "keep-alive" } else { "close" };
+    headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
     response
 }
 

@@ -1,7 +1,7 @@
 //! A simulated device on this computer's network: real sockets, real downloads.
 //!
 //! ```text
-//!   HTTP clients --> http (axum) --commands--> DeviceHost: one thread, which owns the device
+//!   clients --> http, ws, tcp, udp --commands--> DeviceHost: one thread, which owns the device
 //!   file servers --> fetch (ureq) --chunks---^          |
 //!                    (a thread for each download)       '--> observer: boot log, progress
 //! ```
@@ -15,7 +15,10 @@ pub mod files;
 pub mod http;
 mod owner;
 pub mod server;
+pub mod tcp;
 #[cfg(test)]
 mod tests;
+pub mod udp;
+mod ws;
 
-pub use owner::{Answer, DeviceHandle, DeviceHost, Exchange, HostError, Notice};
+pub use owner::{Answer, DeviceHandle, DeviceHost, Exchange, HostError, Login, Notice, Peer};

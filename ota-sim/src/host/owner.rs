@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ota_core::flash::LayoutError;
+use ota_rpc::framing::http::Authorization;
 use ota_rpc::{Channel, ChannelId, ChannelKind};
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
@@ -69,8 +70,46 @@ pub enum Answer {
     NoAnswer,
 }
 
+/// Who sends a request, and how.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The kind of transport.
+    pub kind: ChannelKind,
+    /// Its address, for `RPC.Ping`; may be empty.
+    pub address: String,
+    /// What an HTTP request says of who sends it.
+    pub login: Option<Login>,
+}
+
+/// [`Authorization`] with texts of its own.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The method: `POST`.
+    pub method: String,
+    /// The target as in the first line.
+    pub target: String,
+    /// The header `Authorization`.
+    pub header: String,
+}
+
+impl Peer {
+    /// A peer whose frames bring their credentials.
+    pub fn new(kind: ChannelKind, address: impl ToString) -> Self {
+        Self { kind, address: address.to_string(), login: None }
+    }
+
+    fn channel(&self, id: ChannelId) -> Channel<'_> {
+        let authorization = self.login.as_ref().map(|login| Authorization {
+            method: &login.method,
+            target: &login.target,
+            header: &login.header,
+        });
+        Channel { authorization, ..Channel::new(id, self.kind, &self.address) }
+    }
+}
+
 enum Command {
-    Rpc { channel: ChannelId, peer: String, frame: Vec<u8>, answer: oneshot::Sender<Answer> },
+    Rpc { channel: ChannelId, peer: Peer, frame: Vec<u8>, answer: oneshot::Sender<Answer> },
     Flushed(ChannelId),
     Closed(ChannelId),
     PowerOn { seed: u64 },
@@ -172,9 +211,9 @@ impl Drop for DeviceHost {
 }
 
 impl DeviceHandle {
-    /// Sends a request frame; `peer` is for `RPC.Ping`. The exchange is to be dropped when the
+    /// Sends a request frame. The exchange is to be dropped when the
     /// reply is out of the device.
-    pub async fn rpc(&self, peer: String, frame: Vec<u8>) -> (Answer, Exchange) {
+    pub async fn rpc(&self, peer: Peer, frame: Vec<u8>) -> (Answer, Exchange) {
         let channel = ChannelId(self.next_channel.fetch_add(1, Ordering::Relaxed));
         let commands = self.commands.clone();
         let mut exchange = Exchange { commands, channel, is_answered: false };
@@ -250,9 +289,9 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
         let now_ms = self.clock.now_ms();
         match command {
             Command::Rpc { channel, peer, frame, answer } => {
-                let from = Channel::new(channel, ChannelKind::Http, &peer);
+                let from = peer.channel(channel);
                 let Outcome { reply, action } = self.device.rpc(from, &frame, now_ms);
-                tracing::debug!(peer, request = %frame.escape_ascii(), ?action, "rpc");
+                tracing::debug!(peer = peer.address, request = %frame.escape_ascii(), ?action, "rpc");
                 let reply = match reply {
                     Reply::Frame(frame) => Answer::Frame(frame),
                     Reply::None => Answer::None,

@@ -81,6 +81,50 @@ impl Drop for Server {
     }
 }
 
+/// A transport other than HTTP, in a thread of its own. It stops when this is dropped.
+pub struct Transport {
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Transport {
+    /// Runs what `serve` makes, until it fails.
+    ///
+    /// # Errors
+    /// The system gives no thread or no timer.
+    pub fn start<F>(
+        name: &'static str,
+        serve: impl FnOnce() -> F + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = io::Result<()>>,
+    {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = watch::channel(false);
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    served = serve() => if let Err(error) = served {
+                        tracing::error!("{name}: {error}");
+                    },
+                    () = self::stop(stopped) => {}
+                }
+            });
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        // Nobody listens to it if it has ended by itself.
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 async fn serve(
     listener: TcpListener,
     router: Router,

@@ -334,3 +334,36 @@ fn a_request_that_is_too_long_is_not_read() {
         format!(r#"{{"id":1,"method":"RPC.List","params":{{"x":"{}"}}}}"#, "y".repeat(13_000));
     assert_eq!(bench.raw("POST", "/rpc", &long).0, 413);
 }
+
+#[test]
+fn tcp_answers_with_the_delimiters_of_the_request() {
+    use std::io::{BufRead, Write};
+    let bench = Bench::new();
+    let listener = std::net::TcpListener::bind(LOCAL).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let (address, handle) = (listener.local_addr().unwrap(), bench.host.handle());
+    let _tcp = server::Transport::start("tcp", move || tcp::serve(listener, handle)).unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"\n\"\"\"{\"id\":1,\"method\":\"OTA.GetBootState\"}\"\"\"\n").unwrap();
+    let mut lines = std::io::BufReader::new(stream).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "");
+    let reply = lines.next().unwrap().unwrap();
+    assert!(reply.starts_with("\"\"\"{\"id\":1,") && reply.ends_with("}\"\"\""), "{reply}");
+}
+
+#[test]
+fn udp_answers_frames_and_nothing_else() {
+    let bench = Bench::new();
+    let socket = std::net::UdpSocket::bind(LOCAL).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let (address, handle) = (socket.local_addr().unwrap(), bench.host.handle());
+    let _udp = server::Transport::start("udp", move || udp::serve(socket, handle)).unwrap();
+    let client = std::net::UdpSocket::bind(LOCAL).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.send_to(b"[]", address).unwrap();
+    client.send_to(b"{\"id\":2,\"method\":\"OTA.GetBootState\"}", address).unwrap();
+    let mut buffer = [0; 2048];
+    let (length, _) = client.recv_from(&mut buffer).unwrap();
+    assert!(buffer[..length].starts_with(b"{\"id\":2,"));
+}
