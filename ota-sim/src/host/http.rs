@@ -51,7 +51,7 @@ async fn handle(
     match &route {
         Route::Answer(response) => return send(response, None),
         Route::WebSocket => return upgrade(&mut parts, device, address).await,
-        // Not served by this device yet.
+        // Uploads are not served yet: a 503 says to come back another time.
         Route::Upload => return send(&framing::Response::unavailable(), None),
         Route::Frame | Route::Call(_) => {}
     }
