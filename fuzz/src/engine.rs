@@ -208,7 +208,7 @@ fn push<'a>(app: &mut Updater<'_, SimFlash<'a>>, bytes: &[u8], input: &mut Input
     }
     match input.byte() % 4 {
         0 => _ = app.abort(),
-        1 => app.suspend(),
+        1 => drop(app.suspend()),
         _ => {
             _ = app.finish();
             return true;

@@ -25,7 +25,8 @@ pub struct Config {
     pub checkpoint_interval: u32,
     /// The slot that this application runs from, if it knows: by its own address, or told by the
     /// loader. The record says so too, unless the loader could not write it; then nothing is
-    /// committed until a reboot.
+    /// committed or installed until a reboot. Without it the engine would take the record's word, and
+    /// might choose the very slot that runs to be written: give it wherever it can be known.
     pub running: Option<u8>,
 }
 
@@ -131,6 +132,8 @@ pub(crate) struct Machine<'b> {
     /// dropped in the middle.
     append_ok: bool,
     job_ok: bool,
+    /// A change that the application asked for was not written, while a job ran.
+    request_failed: bool,
 }
 
 impl<'b> Machine<'b> {
@@ -159,6 +162,7 @@ impl<'b> Machine<'b> {
             failure: None,
             append_ok: true,
             job_ok: true,
+            request_failed: false,
         };
         if heal {
             // The loader could not: it is done here, before anything.
@@ -185,12 +189,13 @@ impl<'b> Machine<'b> {
 
     /// Applies an event of the application's: the record changes when the steps that follow are done.
     pub(crate) fn request(&mut self, event: &Event) -> Result<(), Refused> {
-        // The job will choose the active slot when it ends.
+        // The job will choose the active slot when it ends, and overwrites the one that is its own.
         let chooses = matches!(
             event,
             Event::Revert { .. }
                 | Event::SetBootState { change: BootStateChange { active: Some(_), .. }, .. }
                 | Event::SetBootState { change: BootStateChange { committed: Some(_), .. }, .. }
+                | Event::SetBootState { change: BootStateChange { revert: Some(_), .. }, .. }
         );
         if self.append.is_some() || (chooses && self.job.is_some()) {
             // A second change would silently take the place of the first.
@@ -310,8 +315,11 @@ impl<'b> Machine<'b> {
         }
     }
 
-    /// The stream has ended.
+    /// The stream has ended. May be said again.
     pub(crate) fn end_of_input(&mut self) -> Result<(), StageError> {
+        if self.ending() {
+            return Ok(());
+        }
         let job = self.job.as_mut().ok_or(StageError::NotRunning)?;
         if let Err(error) = job.end_of_input() {
             self.fail(error);
@@ -326,10 +334,16 @@ impl<'b> Machine<'b> {
         }
     }
 
-    /// Forgets the job but not how far it came: a later one may resume it.
-    pub(crate) fn suspend(&mut self) {
+    /// Forgets the job but not how far it came: a later one may resume it. False: too late.
+    pub(crate) fn suspend(&mut self) -> bool {
         self.job = None;
         self.failure = None;
+        !self.ending()
+    }
+
+    /// Whether a change that was asked for while a job ran could not be written: told once.
+    pub(crate) fn request_failed(&mut self) -> bool {
+        core::mem::take(&mut self.request_failed)
     }
 
     pub(crate) fn into_buffer(self) -> &'b mut [u8] {
@@ -412,8 +426,12 @@ impl<'b> Machine<'b> {
         self.append = None;
         self.rescan(flash);
         if of == Origin::Request {
-            // No matter of the job's.
-            return Err(StageError::RecordNotWritten);
+            if self.job.is_none() && self.failure.is_none() {
+                return Err(StageError::RecordNotWritten);
+            }
+            // No matter of the job's, whose steps these may be.
+            self.request_failed = true;
+            return Ok(Step::Again);
         }
         self.job = None;
         // A slot that stays marked does no harm, but an abort promises to unmark it. Told by the next
@@ -452,7 +470,10 @@ impl<'b> Machine<'b> {
 
     /// Where the next image goes.
     fn site<F: FlashRead>(&self, flash: &mut F) -> Result<Site, StageError> {
-        if self.job.is_some() || self.failure.is_some() || self.ending() {
+        // What is being appended decides where the next image goes, and whether it may; but for the
+        // copy that heals the log.
+        let changing = self.append.as_ref().is_some_and(|pending| pending.record != self.record);
+        if self.job.is_some() || self.failure.is_some() || changing {
             return Err(self.busy().into());
         }
         if !self.record.committed() {

@@ -209,9 +209,17 @@ impl<'b, F: FlashRead> Updater<'b, F> {
         self.machine.end_of_input()
     }
 
-    /// Leaves the job as a reset would: a later one with the same bundle resumes it.
-    pub fn suspend(&mut self) {
-        self.machine.suspend();
+    /// Leaves the job as a reset would: a later one with the same bundle resumes it, once a change of
+    /// the record that is under way is made. False: it is too late, the image is complete, and the
+    /// steps that follow make it what boots next.
+    pub fn suspend(&mut self) -> bool {
+        self.machine.suspend()
+    }
+
+    /// Whether a change that was asked for while a job ran could not be written. Told once; when no
+    /// job runs, the step that failed says so.
+    pub fn change_failed(&mut self) -> bool {
+        self.machine.request_failed()
     }
 
     /// Gives flash and buffer back, as at a reset: what is under way is left as it is.
@@ -270,6 +278,10 @@ impl<'b, F: FlashRead> Updater<'b, F> {
     /// Whether a change of the record is under way.
     pub fn is_changing(&self) -> bool {
         self.machine.appending()
+    }
+
+    fn changed(&mut self) -> Result<(), ChangeError> {
+        if self.change_failed() { Err(ChangeError::RecordNotWritten) } else { Ok(()) }
     }
 
     /// Makes the next steps end the job. True: it is too late for that.
@@ -367,7 +379,8 @@ impl<F: FlashMap> Updater<'_, F> {
     ///
     /// # Errors
     /// [`StageError::TooLate`]: the image is complete, and is what boots next.
-    /// [`StageError::RecordNotWritten`]: its slot stays marked, which does no harm.
+    /// [`StageError::RecordNotWritten`]: its slot stays marked, which does no harm; or it was too late,
+    /// and nobody knows: [`Self::boot_state`] tells what flash says now.
     pub fn abort(&mut self) -> Result<(), StageError> {
         let late = self.begin_abort();
         aborted(late, self.run())
@@ -439,7 +452,7 @@ impl<F: FlashMap> Updater<'_, F> {
         while self.is_changing() {
             self.step().map_err(|_| ChangeError::RecordNotWritten)?;
         }
-        Ok(())
+        self.changed()
     }
 }
 
@@ -480,7 +493,8 @@ impl<F: crate::flash::AsyncFlashMap> Updater<'_, F> {
         }
     }
 
-    /// Takes all of `bytes`, the next of the stream.
+    /// Takes all of `bytes`, the next of the stream. If it is dropped before its end, go on from
+    /// [`Progress::received`].
     ///
     /// # Errors
     /// [`StageError`]: the job has ended without an image.
@@ -538,6 +552,6 @@ impl<F: crate::flash::AsyncFlashMap> Updater<'_, F> {
         while self.is_changing() {
             self.step_async().await.map_err(|_| ChangeError::RecordNotWritten)?;
         }
-        Ok(())
+        self.changed()
     }
 }

@@ -6,7 +6,8 @@ mod common;
 use common::device::{Device, bundle, image, install_bundle};
 use ota_core::flash::Extent;
 use ota_core::record::{Reason, SlotState};
-use ota_core::{BootStateChange, ChangeError, Config, JobState, Refused, StageError, Updater};
+use ota_core::{BootStateChange, Change, ChangeError, Config, JobState, RawImage, Refused};
+use ota_core::{StageError, Updater};
 use ota_sim::factory::Image;
 use ota_sim::flash::SimFlash;
 use ota_sim::nor::{Nor, NorDevice, NorError, PendingOp, Shape};
@@ -321,4 +322,140 @@ fn an_application_that_knows_where_it_runs_confirms_nothing_else() {
     let refused = Err(ChangeError::Refused(Refused::NotBooted { active: 1, booted: 0 }));
     assert_eq!(app.commit(), refused);
     assert_eq!(app.report_start(true).map(|_| ()), refused);
+}
+
+fn busy<T: std::fmt::Debug>(result: &Result<T, StageError>) -> bool {
+    matches!(result, Err(StageError::Refused(Refused::Busy { .. })))
+}
+
+#[test]
+fn no_job_begins_while_the_record_is_about_to_say_something_else() {
+    // A failed job is about to be unmarked.
+    let mut device = Device::factory("sim:app=64K,data=0", &images()[0]);
+    device.boot().unwrap();
+    let next = bundle(&image("2.0.0", 50_000));
+    device.app(|app| {
+        app.begin(300, None).unwrap();
+        app.write(&next[..40_000]).unwrap();
+        app.end_of_input().unwrap();
+        assert_eq!(app.step(), Ok(JobState::Working));
+        assert!(app.is_changing(), "the slot is being unmarked");
+        assert!(app.suspend());
+        assert!(busy(&app.begin(300, None)));
+        assert_eq!(app.run(), Ok(JobState::Idle));
+        app.begin(300, None).unwrap();
+        app.write(&next).unwrap();
+        app.finish().unwrap();
+    });
+    assert_eq!(device.boot().unwrap().slot, 1);
+
+    // Another image was chosen, and that is not in flash yet.
+    let [old, new, _] = images();
+    let mut device = Device::updated("sim:app=4K,data=0,slots=3", &old, &new);
+    device.app(|app| {
+        app.ask(Change::Revert).unwrap();
+        assert!(busy(&app.begin(300, None)));
+        assert!(busy(&app.begin_snapshot(false, None)));
+        assert_eq!(app.run(), Ok(JobState::Idle));
+        assert!(matches!(
+            app.begin(300, None),
+            Err(StageError::Refused(Refused::NotBooted { .. }))
+        ));
+    });
+    assert_eq!(device.boot().unwrap().slot, 0);
+}
+
+#[test]
+fn a_resumed_job_is_never_behind_its_checkpoint() {
+    let mut device = Device::factory("sim:app=64K,data=0", &images()[0]);
+    device.boot().unwrap();
+    let next = bundle(&image("2.0.0", 50_000));
+    let mut pending = 0;
+    device.app(|app| {
+        app.begin(300, None).unwrap();
+        let mut rest = &next[..];
+        let mut checkpoint = app.record().checkpoint();
+        while !rest.is_empty() {
+            let taken = app.push(rest).unwrap();
+            rest = &rest[taken..];
+            app.step().unwrap();
+            // The line breaks while a checkpoint is being appended.
+            if app.is_changing() && app.record().stage_slot().is_some() {
+                assert_eq!(app.record().checkpoint(), checkpoint);
+                assert!(app.suspend());
+                assert!(busy(&app.begin(300, None)));
+                app.run().unwrap();
+                checkpoint = app.record().checkpoint();
+                app.begin(300, None).unwrap();
+                rest = &next[..];
+                pending += 1;
+                assert!(pending < 10);
+            }
+        }
+        app.finish().unwrap();
+    });
+    assert!(pending > 1, "checkpoints that were under way: {pending}");
+    assert_eq!(device.boot().unwrap().slot, 1);
+}
+
+#[test]
+fn a_note_that_was_asked_for_and_not_written_is_no_failure_of_the_job() {
+    let mut device = fresh(BOARD);
+    let next = bundle(&images()[1]);
+    let refuses = std::cell::Cell::new(false);
+    let record = device.board.layout().record;
+    let stubborn = Stubborn { nor: &mut device.nor, record, refuses: &refuses };
+    let mut buffer = vec![0; device.board.buffer_size()];
+    let map = SimFlash::new(stubborn, &device.board).unwrap();
+    let mut app = Updater::open(map, Config::new("sim"), &mut buffer, 0).unwrap();
+    app.begin(300, None).unwrap();
+    app.write(&next).unwrap();
+    app.ask(Change::Note([7; 16])).unwrap();
+    refuses.set(true);
+    // Steps of the job make that change too.
+    while app.is_changing() {
+        assert_eq!(app.step(), Ok(JobState::Working));
+    }
+    refuses.set(false);
+    assert!(app.change_failed() && !app.change_failed(), "told once");
+    app.finish().unwrap();
+    assert_eq!(app.boot_state().note, [0; 16]);
+    drop(app);
+    assert_eq!(device.boot().unwrap().slot, 1);
+}
+
+#[test]
+fn the_end_may_be_told_twice() {
+    for steps in 0..40 {
+        let mut device = fresh(BOARD);
+        device.app(|app| {
+            let new = &images()[1];
+            let raw = RawImage { len: Some(new.app.len() as u32), ..RawImage::default() };
+            app.begin_raw(raw, 300).unwrap();
+            app.write(&new.app).unwrap();
+            app.end_of_input().unwrap();
+            for _ in 0..steps {
+                app.step().unwrap();
+            }
+            // Until the image is known, it may be said; then the job is over.
+            let done = app.progress().is_none() && !app.is_changing();
+            let expected = if done { Err(StageError::NotRunning) } else { Ok(()) };
+            assert_eq!(app.finish(), expected, "after {steps} steps");
+        });
+        assert_eq!(device.boot().unwrap().slot, 1, "after {steps} steps");
+    }
+}
+
+#[test]
+fn the_slot_of_a_job_is_named_as_no_way_back() {
+    let [old, new, _] = images();
+    let mut device = Device::updated("sim:app=4K,data=0,slots=3", &old, &new);
+    device.app(|app| {
+        assert_eq!(app.begin(300, None), Ok(2));
+        let change = BootStateChange { revert: Some(0), ..KEEP };
+        let refused = Err(ChangeError::Refused(Refused::Busy { slot: 2 }));
+        assert_eq!(app.set_boot_state(change), refused);
+        app.abort().unwrap();
+        app.set_boot_state(change).unwrap();
+    });
 }

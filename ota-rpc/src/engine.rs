@@ -84,7 +84,7 @@ impl<F: FlashMap> Ota for Updater<'_, F> {
     fn may_begin(&mut self) -> Result<(), EngineError> {
         // Until it has seen a manifest, a job changes nothing.
         Updater::begin(self, 0, None)?;
-        Updater::suspend(self);
+        let _ = Updater::suspend(self);
         Ok(())
     }
 
@@ -124,13 +124,14 @@ impl<F: FlashMap> Ota for Updater<'_, F> {
 
     fn abort(&mut self) -> Result<(), EngineError> {
         match Updater::abort(self) {
-            Err(error @ StageError::TooLate) => Err(error.into()),
-            // If the record cannot be written, the slot stays marked, which does no harm.
-            Ok(()) | Err(_) => Ok(()),
+            // The slot stays marked, which does no harm.
+            Err(StageError::RecordNotWritten) if Updater::boot_state(self).committed => Ok(()),
+            aborted => Ok(aborted?),
         }
     }
 
     fn suspend(&mut self) {
-        Updater::suspend(self);
+        // Nothing is suspended that has come to its last append: only steps lead there.
+        let _ = Updater::suspend(self);
     }
 }

@@ -77,7 +77,7 @@ pub enum StageError {
     },
     /// Too late to abort: the image is complete, and is what boots next.
     TooLate,
-    /// The record could not be written.
+    /// The record could not be written: what it says now is to be looked at.
     RecordNotWritten,
     /// The image to be copied does not verify.
     SourceDamaged {

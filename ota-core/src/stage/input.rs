@@ -170,6 +170,9 @@ impl Job {
     /// # Errors
     /// [`StageError`]: something is missing; the job is over, without an image.
     pub(crate) fn end_of_input(&mut self) -> Result<(), StageError> {
+        if self.ending {
+            return Ok(());
+        }
         match &self.source {
             Source::Bundle { reader, manifest } => {
                 reader.finish()?;

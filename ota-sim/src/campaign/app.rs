@@ -107,7 +107,7 @@ impl<F: FlashMap> App for Updater<'_, F> {
         self.begin(timeout_s, Some(bundle.len() as u32)).map_err(text)?;
         push(self, bundle, limit.unwrap_or(bundle.len())).map_err(text)?;
         if limit.is_some() {
-            self.suspend();
+            let _ = self.suspend();
             return Ok(());
         }
         self.finish().map_err(text)
