@@ -232,25 +232,35 @@ impl NorDevice for Stubborn<'_> {
     }
 }
 
-/// Begins to install the second image, fails to keep a note in the middle, and goes on with the
-/// record mended or not.
-fn install_around_a_lost_note(device: &mut Device, mended: bool) -> Result<(), StageError> {
-    let next = bundle(&images()[1]);
+/// Runs `body` with the application's engine on such flash.
+fn on_stubborn<R>(
+    device: &mut Device,
+    body: impl FnOnce(&mut Updater<'_, SimFlash<'_>>, &std::cell::Cell<bool>) -> R,
+) -> R {
     let refuses = std::cell::Cell::new(false);
     let record = device.board.layout().record;
     let stubborn = Stubborn { nor: &mut device.nor, record, refuses: &refuses };
     let mut buffer = vec![0; device.board.buffer_size()];
     let map = SimFlash::new(stubborn, &device.board).unwrap();
     let mut app = Updater::open(map, Config::new("sim"), &mut buffer, 0).unwrap();
-    app.begin(300, None).unwrap();
-    app.write(&next[..2000]).unwrap();
-    refuses.set(true);
-    assert_eq!(app.set_note([7; 16]), Err(ChangeError::RecordNotWritten));
-    assert!(app.progress().is_some(), "the job is still there");
-    refuses.set(!mended);
-    let ended = app.write(&next[2000..]).and_then(|()| app.finish());
-    assert_eq!(app.progress(), None);
-    ended
+    body(&mut app, &refuses)
+}
+
+/// Begins to install the second image, fails to keep a note in the middle, and goes on with the
+/// record mended or not.
+fn install_around_a_lost_note(device: &mut Device, mended: bool) -> Result<(), StageError> {
+    let next = bundle(&images()[1]);
+    on_stubborn(device, |app, refuses| {
+        app.begin(300, None).unwrap();
+        app.write(&next[..2000]).unwrap();
+        refuses.set(true);
+        assert_eq!(app.set_note([7; 16]), Err(ChangeError::RecordNotWritten));
+        assert!(app.progress().is_some(), "the job is still there");
+        refuses.set(!mended);
+        let ended = app.write(&next[2000..]).and_then(|()| app.finish());
+        assert_eq!(app.progress(), None);
+        ended
+    })
 }
 
 #[test]
@@ -267,24 +277,20 @@ fn a_note_that_cannot_be_written_does_not_end_a_job_in_silence() {
 fn a_job_whose_append_failed_in_another_call_has_failed() {
     let mut device = fresh(BOARD);
     let next = bundle(&images()[1]);
-    let refuses = std::cell::Cell::new(false);
-    let record = device.board.layout().record;
-    let stubborn = Stubborn { nor: &mut device.nor, record, refuses: &refuses };
-    let mut buffer = vec![0; device.board.buffer_size()];
-    let map = SimFlash::new(stubborn, &device.board).unwrap();
-    let mut app = Updater::open(map, Config::new("sim"), &mut buffer, 0).unwrap();
-    app.begin(300, None).unwrap();
-    app.write(&next).unwrap();
-    app.end_of_input().unwrap();
-    while app.progress().is_some() {
-        app.step().unwrap();
-    }
-    refuses.set(true);
-    assert!(app.is_changing(), "the image is about to be made known");
-    assert_eq!(app.set_note([7; 16]), Err(ChangeError::RecordNotWritten));
-    assert_eq!(app.run(), Err(StageError::RecordNotWritten), "not Idle: that is success");
-    assert_eq!(app.run(), Ok(JobState::Idle));
-    assert!(app.boot_state().committed);
+    on_stubborn(&mut device, |app, refuses| {
+        app.begin(300, None).unwrap();
+        app.write(&next).unwrap();
+        app.end_of_input().unwrap();
+        while app.progress().is_some() {
+            app.step().unwrap();
+        }
+        refuses.set(true);
+        assert!(app.is_changing(), "the image is about to be made known");
+        assert_eq!(app.set_note([7; 16]), Err(ChangeError::RecordNotWritten));
+        assert_eq!(app.run(), Err(StageError::RecordNotWritten), "not Idle: that is success");
+        assert_eq!(app.run(), Ok(JobState::Idle));
+        assert!(app.boot_state().committed);
+    });
 }
 
 #[test]
@@ -402,25 +408,20 @@ fn a_resumed_job_is_never_behind_its_checkpoint() {
 fn a_note_that_was_asked_for_and_not_written_is_no_failure_of_the_job() {
     let mut device = fresh(BOARD);
     let next = bundle(&images()[1]);
-    let refuses = std::cell::Cell::new(false);
-    let record = device.board.layout().record;
-    let stubborn = Stubborn { nor: &mut device.nor, record, refuses: &refuses };
-    let mut buffer = vec![0; device.board.buffer_size()];
-    let map = SimFlash::new(stubborn, &device.board).unwrap();
-    let mut app = Updater::open(map, Config::new("sim"), &mut buffer, 0).unwrap();
-    app.begin(300, None).unwrap();
-    app.write(&next).unwrap();
-    app.ask(Change::Note([7; 16])).unwrap();
-    refuses.set(true);
-    // Steps of the job make that change too.
-    while app.is_changing() {
-        assert_eq!(app.step(), Ok(JobState::Working));
-    }
-    refuses.set(false);
-    assert!(app.change_failed() && !app.change_failed(), "told once");
-    app.finish().unwrap();
-    assert_eq!(app.boot_state().note, [0; 16]);
-    drop(app);
+    on_stubborn(&mut device, |app, refuses| {
+        app.begin(300, None).unwrap();
+        app.write(&next).unwrap();
+        app.ask(Change::Note([7; 16])).unwrap();
+        refuses.set(true);
+        // Steps of the job make that change too.
+        while app.is_changing() {
+            assert_eq!(app.step(), Ok(JobState::Working));
+        }
+        refuses.set(false);
+        assert!(app.change_failed() && !app.change_failed(), "told once");
+        app.finish().unwrap();
+        assert_eq!(app.boot_state().note, [0; 16]);
+    });
     assert_eq!(device.boot().unwrap().slot, 1);
 }
 
