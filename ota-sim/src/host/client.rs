@@ -135,7 +135,7 @@ fn result(reply: &Value) -> Result<Value, CallError> {
 /// `url` with scheme and path.
 fn complete(url: &str) -> Result<String, CallError> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let is_known = scheme == "http" || (scheme == "https" && cfg!(feature = "tls"));
+    let is_known = scheme == "http" || scheme == "https";
     if !is_known || rest.is_empty() || rest.starts_with('/') {
         return Err(CallError::Scheme { url: url.to_owned() });
     }

@@ -18,6 +18,7 @@ pub mod server;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 pub mod udp;
 mod ws;
 
