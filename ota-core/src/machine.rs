@@ -201,6 +201,7 @@ impl<'b> Machine<'b> {
             // A second change would silently take the place of the first.
             return Err(self.busy());
         }
+        self.request_failed = false;
         self.apply(event, Origin::Request)
     }
 

@@ -216,8 +216,8 @@ impl<'b, F: FlashRead> Updater<'b, F> {
         self.machine.suspend()
     }
 
-    /// Whether a change that was asked for while a job ran could not be written. Told once; when no
-    /// job runs, the step that failed says so.
+    /// Whether a change that was asked for while a job ran could not be written. Told once, and
+    /// before another is asked for; when no job runs, the step that failed says so.
     pub fn change_failed(&mut self) -> bool {
         self.machine.request_failed()
     }
@@ -445,14 +445,15 @@ impl<F: FlashMap> Updater<'_, F> {
     fn change(&mut self, change: Change) -> Result<(), ChangeError> {
         self.finish_change()?;
         self.ask(change)?;
-        self.finish_change()
+        self.finish_change()?;
+        self.changed()
     }
 
     fn finish_change(&mut self) -> Result<(), ChangeError> {
         while self.is_changing() {
             self.step().map_err(|_| ChangeError::RecordNotWritten)?;
         }
-        self.changed()
+        Ok(())
     }
 }
 
@@ -545,13 +546,14 @@ impl<F: crate::flash::AsyncFlashMap> Updater<'_, F> {
     pub async fn change_async(&mut self, change: Change) -> Result<(), ChangeError> {
         self.finish_change_async().await?;
         self.ask(change)?;
-        self.finish_change_async().await
+        self.finish_change_async().await?;
+        self.changed()
     }
 
     async fn finish_change_async(&mut self) -> Result<(), ChangeError> {
         while self.is_changing() {
             self.step_async().await.map_err(|_| ChangeError::RecordNotWritten)?;
         }
-        self.changed()
+        Ok(())
     }
 }
