@@ -147,6 +147,12 @@ impl<'b> Port<'b> {
         }
     }
 
+    /// Gives the buffers back, that for requests first: what has come or is to be sent is forgotten,
+    /// as at a reset.
+    pub fn into_buffers(self) -> (&'b mut [u8], &'b mut [u8]) {
+        (self.receiver.into_buffer(), self.outbox.into_buffer())
+    }
+
     /// Why a frame was dropped without an answer since this was last called, for a log: of several
     /// the last.
     pub fn take_dropped(&mut self) -> Option<Dropped> {

@@ -23,14 +23,18 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use embedded_io::{Read, ReadReady, Write};
 use ota_core::flash::LayoutError;
 use ota_core::{BootOptions, BootPlan, BootState, Config, RecoverReason, Updater};
 use ota_rpc::auth::Access;
+use ota_rpc::framing::port::{Port, PortError};
 use ota_rpc::service::FeedError;
 use ota_rpc::{Channel, ChannelId};
 
 pub use event::{BootReport, Event, ResetCause};
-pub use session::{Action, Download, FetchError, Outcome, Polled, Progress, Reply};
+pub use session::{
+    Action, Download, Exchanged, FetchError, MAX_REPLY_BYTES, Outcome, Polled, Progress, Reply,
+};
 
 use crate::app::Behaviour;
 use crate::flash::{SimFlash, Storage};
@@ -209,6 +213,23 @@ impl<'m, S: Storage + 'm> SimDevice<'m, S> {
         let outcome = session.rpc(from, frame, now_ms);
         self.look_for_power();
         if self.is_on() { outcome } else { Outcome::no_answer() }
+    }
+
+    /// A step of a serial line, as [`Port::exchange`]. Without an application that answers, what
+    /// comes is lost, as on a board.
+    ///
+    /// # Errors
+    /// As [`Port::exchange`].
+    pub fn exchange<T: Read + ReadReady + Write>(
+        &mut self,
+        port: &mut Port<'_>,
+        io: &mut T,
+        now_ms: u64,
+    ) -> Result<Exchanged, PortError<T::Error>> {
+        let Some(session) = self.session_mut() else { return ignore(io) };
+        let exchanged = session.exchange(port, io, now_ms);
+        self.look_for_power();
+        exchanged
     }
 
     /// The last reply to `channel` has left the device.
@@ -399,4 +420,14 @@ impl<'m, S: Storage + 'm> SimDevice<'m, S> {
         self.events.push_back(Event::PowerLost);
         true
     }
+}
+
+/// Reads what is there, for nobody.
+fn ignore<T: Read + ReadReady>(io: &mut T) -> Result<Exchanged, PortError<T::Error>> {
+    while io.read_ready().map_err(PortError::Io)? {
+        if io.read(&mut [0; 256]).map_err(PortError::Io)? == 0 {
+            return Err(PortError::Closed);
+        }
+    }
+    Ok(Exchanged { action: None, is_idle: true })
 }

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
+use embedded_io::{Read, ReadReady, Write};
 use ota_core::{BootState, ChangeError, Updater};
+use ota_rpc::framing::port::{Port, PortError, Step};
 use ota_rpc::service::{self, FeedError, SourceError};
 use ota_rpc::{Channel, ChannelId, Config, Service};
 
@@ -12,8 +14,8 @@ use crate::app::Behaviour;
 use crate::flash::SimFlash;
 use crate::layout::Board;
 
-/// The longest reply.
-const REPLY_BYTES: usize = 4096;
+/// The longest reply, in bytes.
+pub const MAX_REPLY_BYTES: usize = 4096;
 
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +68,15 @@ pub struct Polled {
     pub action: Option<Action>,
 }
 
+/// What came of a step of a serial line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchanged {
+    /// What is to be done.
+    pub action: Option<Action>,
+    /// There is nothing to do until something comes in or time passes.
+    pub is_idle: bool,
+}
+
 /// Why a download failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -115,7 +126,7 @@ impl<'m> Session<'m> {
         let Settings { id, commit_timeout_s, access, .. } = settings;
         let config = Config { commit_timeout_s, access, ..Config::new(id) };
         let service = Service::new(config, platform);
-        Self { updater, service, out: vec![0; REPLY_BYTES] }
+        Self { updater, service, out: vec![0; MAX_REPLY_BYTES] }
     }
 
     /// The application's report of its start, as its image behaves. The reset that follows.
@@ -178,6 +189,18 @@ impl<'m> Session<'m> {
         };
         let action = outcome.action.and_then(|action| self.action(action));
         Outcome { reply, action }
+    }
+
+    pub(super) fn exchange<T: Read + ReadReady + Write>(
+        &mut self,
+        port: &mut Port<'_>,
+        io: &mut T,
+        now_ms: u64,
+    ) -> Result<Exchanged, PortError<T::Error>> {
+        self.service.platform_mut().now_ms = now_ms;
+        let Step { action, is_idle } =
+            port.exchange(io, &mut self.service, &mut self.updater, now_ms)?;
+        Ok(Exchanged { action: action.and_then(|action| self.action(action)), is_idle })
     }
 
     /// What the service has to do, and the reset that is due.

@@ -13,7 +13,9 @@ pub mod client;
 pub mod fetch;
 pub mod files;
 pub mod http;
+mod line;
 mod owner;
+pub mod serial;
 pub mod server;
 pub mod tcp;
 #[cfg(test)]

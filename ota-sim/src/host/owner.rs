@@ -13,6 +13,8 @@ use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::fetch::{Fetch, Fetched};
+use super::line::{self, Line};
+use super::serial::SerialLine;
 use crate::clock::Clock;
 use crate::device::{Action, Event, FetchError, Outcome, Progress, Reply, Settings, SimDevice};
 use crate::flash::{SimFlash, Storage};
@@ -115,6 +117,7 @@ enum Command {
     PowerOn { seed: u64 },
     PowerOff,
     CutPowerAfter { operations: u64, tear: Tear },
+    Attach(SerialLine),
     Stop,
 }
 
@@ -156,20 +159,27 @@ impl DeviceHost {
         C: Clock + Send + 'static,
     {
         SimFlash::new(&mut storage, &board).map_err(HostError::Layout)?;
-        let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, mut received) = mpsc::channel(COMMANDS);
         let thread = std::thread::Builder::new().name("device".to_owned()).spawn(move || {
             let mut ram = vec![0; board.buffer_size()];
             let device = SimDevice::new(&board, settings, storage, &mut ram)
                 .expect("the layout was tried before the thread was started");
             let observer = Box::new(observer);
-            let waiting = HashMap::new();
-            let mut owner =
-                Owner { device, clock, observer, waiting, fetch: None, was_busy: false };
+            let mut buffers = line::Buffers::new();
+            let mut owner = Owner {
+                device,
+                clock,
+                observer,
+                waiting: HashMap::new(),
+                line: Line::new(&mut buffers),
+                fetch: None,
+                was_busy: false,
+            };
             owner.power_on(0);
             runtime.block_on(owner.run(&mut received));
         })?;
-        let next_channel = Arc::new(AtomicU16::new(0));
+        let next_channel = Arc::new(AtomicU16::new(line::CHANNEL.0));
         Ok(Self { handle: DeviceHandle { commands, next_channel }, thread: Some(thread) })
     }
 
@@ -193,6 +203,11 @@ impl DeviceHost {
         self.order(Command::CutPowerAfter { operations, tear });
     }
 
+    /// Connects the device to a serial line, in place of the one it had.
+    pub fn attach(&self, line: SerialLine) {
+        self.order(Command::Attach(line));
+    }
+
     /// To be called outside of asynchronous code.
     fn order(&self, command: Command) {
         // A device that has stopped needs no more orders.
@@ -214,7 +229,7 @@ impl DeviceHandle {
     /// Sends a request frame. The exchange is to be dropped when the
     /// reply is out of the device.
     pub async fn rpc(&self, peer: Peer, frame: Vec<u8>) -> (Answer, Exchange) {
-        let channel = ChannelId(self.next_channel.fetch_add(1, Ordering::Relaxed));
+        let channel = self.new_channel();
         let commands = self.commands.clone();
         let mut exchange = Exchange { commands, channel, is_answered: false };
         let (answer, answered) = oneshot::channel();
@@ -225,6 +240,18 @@ impl DeviceHandle {
         let answer = answered.await.unwrap_or(Answer::NoAnswer);
         exchange.is_answered = true;
         (answer, exchange)
+    }
+}
+
+impl DeviceHandle {
+    /// A number that no request under way has.
+    fn new_channel(&self) -> ChannelId {
+        loop {
+            let number = self.next_channel.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            if number != line::CHANNEL.0 {
+                return ChannelId(number);
+            }
+        }
     }
 }
 
@@ -246,6 +273,7 @@ struct Owner<'m, S, C> {
     observer: Box<dyn FnMut(Notice) + Send>,
     /// Who waits for a reply that comes later, by the number of the channel.
     waiting: HashMap<u16, oneshot::Sender<Answer>>,
+    line: Line<'m>,
     fetch: Option<Fetch>,
     /// An update or a snapshot was running at the last look.
     was_busy: bool,
@@ -255,7 +283,8 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
     async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) {
         loop {
             self.let_device_run();
-            let pause = if self.device.wants_to_run() { Duration::ZERO } else { TICK };
+            let at_once = self.device.wants_to_run() || self.line.wants_to_run;
+            let pause = if at_once { Duration::ZERO } else { TICK };
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -263,6 +292,7 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
                     Some(command) => self.obey(command),
                 },
                 fetched = next(&mut self.fetch) => self.fetched(fetched),
+                () = self.line.readable() => self.line.wants_to_run = true,
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -271,11 +301,15 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
     fn let_device_run(&mut self) {
         for _ in 0..STEPS {
             let polled = self.device.poll(self.clock.now_ms());
-            if let Some((channel, frame)) = polled.reply
-                && let Some(answer) = self.waiting.remove(&channel.0)
-            {
-                // Whoever has gone meanwhile says so by `Command::Closed`.
-                let _ = answer.send(Answer::Frame(frame));
+            match polled.reply {
+                Some((line::CHANNEL, frame)) => self.line.reply(frame),
+                Some((channel, frame)) => {
+                    if let Some(answer) = self.waiting.remove(&channel.0) {
+                        // Whoever has gone meanwhile says so by `Command::Closed`.
+                        let _ = answer.send(Answer::Frame(frame));
+                    }
+                }
+                None => {}
             }
             self.act(polled.action);
             self.tell_events();
@@ -283,6 +317,9 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
                 break;
             }
         }
+        let action = self.line.run(&mut self.device, self.clock.now_ms());
+        self.act(action);
+        self.tell_events();
     }
 
     fn obey(&mut self, command: Command) {
@@ -314,6 +351,11 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
             Command::PowerOff => self.device.power_off(),
             Command::CutPowerAfter { operations, tear } => {
                 self.device.cut_power_after(operations, tear);
+            }
+            Command::Attach(tty) => {
+                if let Err(error) = self.line.attach(tty) {
+                    tracing::error!("serial line: {error}");
+                }
             }
             Command::Stop => {}
         }
@@ -395,6 +437,7 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
 
     fn lose_ram(&mut self) {
         self.waiting.clear();
+        self.line.reset();
         self.fetch = None;
     }
 }

@@ -367,3 +367,37 @@ fn udp_answers_frames_and_nothing_else() {
     let (length, _) = client.recv_from(&mut buffer).unwrap();
     assert!(buffer[..length].starts_with(b"{\"id\":2,"));
 }
+
+#[test]
+fn a_pseudo_terminal_is_a_serial_line() {
+    use std::io::{Read, Write};
+
+    let mut bench = Bench::new();
+    let line = super::serial::SerialLine::pty().unwrap();
+    let path = line.path().to_owned();
+    bench.host.attach(line);
+    let mut tty = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut answer = |request: &[u8], ends: &str| {
+        tty.write_all(request).unwrap();
+        let mut got = Vec::new();
+        while !got.ends_with(ends.as_bytes()) {
+            let mut byte = [0];
+            tty.read_exact(&mut byte).unwrap();
+            got.push(byte[0]);
+        }
+        String::from_utf8(got).unwrap()
+    };
+    assert_eq!(answer(b"\n", "\n"), "\n");
+    assert_eq!(answer(b"\"\"\"\x04\"\"\"", "\x04\"\"\""), "\"\"\"\x04\"\"\"");
+    let reply = answer(b"\n{\"id\":1,\"method\":\"OTA.Commit\"}\n", "}\n");
+    assert!(reply.contains(r#""id":1,"src":"dev","error":{"code":-1"#), "{reply}");
+    // A reply that comes later, and a reboot, after which the line is there again.
+    bench.files.put("fw.zip", bundle("1.1.0"));
+    let url = format!("{}/fw.zip", bench.file_server.url());
+    let update = format!(r#"{{"id":2,"method":"OTA.Update","params":{{"url":"{url}"}}}}"#);
+    let reply = answer(format!("{update}\n").as_bytes(), "}\n");
+    assert!(reply.contains(r#""id":2,"src":"dev","result""#), "{reply}");
+    assert_eq!(bench.booted(), "1.1.0");
+    let reply = answer(b"\n{\"id\":3,\"method\":\"Sys.GetInfo\"}\n", "}\n");
+    assert!(reply.contains(r#""fw_version":"1.1.0""#), "{reply}");
+}

@@ -34,6 +34,10 @@ impl<'b> Outbox<'b> {
         Self { buffer, unsent: 0..0, is_reply: false, held_ms: None }
     }
 
+    pub(super) fn into_buffer(self) -> &'b mut [u8] {
+        self.buffer
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.unsent.is_empty()
     }

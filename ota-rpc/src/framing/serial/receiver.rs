@@ -103,6 +103,11 @@ impl<'b> Receiver<'b> {
         Self { buffer, line, used: 0, frame_len: 0, piece: Piece::Empty, quotes: 0, quoted: false }
     }
 
+    /// Gives the buffer back.
+    pub fn into_buffer(self) -> &'b mut [u8] {
+        self.buffer
+    }
+
     /// Reads from `input` up to the next thing to be told, and leaves the rest there. None: all is
     /// read.
     pub fn receive(&mut self, input: &mut &[u8]) -> Option<Received> {
