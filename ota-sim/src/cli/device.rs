@@ -114,7 +114,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut view = ProgressView::new("");
     let observer = move |notice| tell(&mut view, &notice);
     let host = DeviceHost::start(board, settings, storage, RealClock::new(), observer)?;
-    let server = bound.serve(http::router(host.handle())).context("cannot serve HTTP")?;
+    let server = bound.serve(http::router(host.handle()), None).context("cannot serve HTTP")?;
     let mut transports = Vec::new();
     if let Some(listener) = tcp {
         super::print(format_args!("RPC at tcp://{}", listener.local_addr()?))?;

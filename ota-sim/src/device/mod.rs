@@ -34,6 +34,7 @@ use ota_rpc::{Channel, ChannelId};
 pub use event::{BootReport, Event, ResetCause};
 pub use session::{
     Action, Download, Exchanged, FetchError, MAX_REPLY_BYTES, Outcome, Polled, Progress, Reply,
+    Uploaded,
 };
 
 use crate::app::Behaviour;
@@ -215,6 +216,45 @@ impl<'m, S: Storage + 'm> SimDevice<'m, S> {
         if self.is_on() { outcome } else { Outcome::no_answer() }
     }
 
+    /// Begins to take a form with a firmware in it, whose request has this header `Content-Type`:
+    /// [`ota_rpc::framing::http::Upload`].
+    ///
+    /// # Errors
+    /// [`Uploaded`]: it is over already.
+    pub fn begin_upload(
+        &mut self,
+        from: Channel<'_>,
+        content_type: &str,
+        now_ms: u64,
+    ) -> Result<(), Uploaded> {
+        let session = self.session_mut().ok_or(Uploaded::NoAnswer)?;
+        session.begin_upload(from, content_type, now_ms)
+    }
+
+    /// The next bytes of the form that comes over `channel`.
+    ///
+    /// # Errors
+    /// [`Uploaded`]: no more are taken.
+    pub fn feed_upload(
+        &mut self,
+        channel: ChannelId,
+        bytes: &[u8],
+        now_ms: u64,
+    ) -> Result<(), Uploaded> {
+        let session = self.session_mut().ok_or(Uploaded::NoAnswer)?;
+        let fed = session.feed_upload(channel, bytes, now_ms);
+        self.look_for_power();
+        if self.is_on() { fed } else { Err(Uploaded::NoAnswer) }
+    }
+
+    /// The form has ended.
+    pub fn end_upload(&mut self, channel: ChannelId) -> Uploaded {
+        let Some(session) = self.session_mut() else { return Uploaded::NoAnswer };
+        let ended = session.end_upload(channel);
+        self.look_for_power();
+        if self.is_on() { ended } else { Uploaded::NoAnswer }
+    }
+
     /// A step of a serial line, as [`Port::exchange`]. Without an application that answers, what
     /// comes is lost, as on a board.
     ///
@@ -242,7 +282,7 @@ impl<'m, S: Storage + 'm> SimDevice<'m, S> {
     /// `channel` has ended.
     pub fn channel_closed(&mut self, channel: ChannelId, now_ms: u64) {
         if let Some(session) = self.session_mut() {
-            session.service.channel_closed(channel, now_ms);
+            session.channel_closed(channel, now_ms);
         }
     }
 

@@ -1,9 +1,10 @@
 //! The application from its start to the next reset: engine and RPC service, side by side.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use embedded_io::{Read, ReadReady, Write};
 use ota_core::{BootState, ChangeError, Updater};
+use ota_rpc::framing::http::{Ended, Response, Upload};
 use ota_rpc::framing::port::{Port, PortError, Step};
 use ota_rpc::service::{self, FeedError, SourceError};
 use ota_rpc::{Channel, ChannelId, Config, Service};
@@ -68,6 +69,24 @@ pub struct Polled {
     pub action: Option<Action>,
 }
 
+/// How an upload stands that takes no more bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uploaded {
+    /// Its sender may not: an error frame.
+    Denied(Vec<u8>),
+    /// It was refused.
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Body of the response.
+        text: String,
+    },
+    /// The reply comes later, in [`Polled::reply`].
+    Later,
+    /// The device is off, or hangs, or was reset meanwhile.
+    NoAnswer,
+}
+
 /// What came of a step of a serial line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchanged {
@@ -110,6 +129,8 @@ impl Outcome {
 pub(super) struct Session<'m> {
     updater: Updater<'m, SimFlash<'m>>,
     pub(super) service: Service<'m, SimPlatform<'m>>,
+    /// Forms that are coming in, by the number of the channel.
+    uploads: HashMap<u16, Upload>,
     /// Where replies are written.
     out: Vec<u8>,
 }
@@ -126,7 +147,7 @@ impl<'m> Session<'m> {
         let Settings { id, commit_timeout_s, access, .. } = settings;
         let config = Config { commit_timeout_s, access, ..Config::new(id) };
         let service = Service::new(config, platform);
-        Self { updater, service, out: vec![0; MAX_REPLY_BYTES] }
+        Self { updater, service, uploads: HashMap::new(), out: vec![0; MAX_REPLY_BYTES] }
     }
 
     /// The application's report of its start, as its image behaves. The reset that follows.
@@ -177,7 +198,7 @@ impl<'m> Session<'m> {
 
     pub(super) fn rpc(&mut self, from: Channel<'_>, frame: &[u8], now_ms: u64) -> Outcome {
         self.service.platform_mut().now_ms = now_ms;
-        let Self { updater, service, out } = self;
+        let Self { updater, service, out, .. } = self;
         let outcome = service.handle(frame, from, now_ms, updater, out);
         let text = |length: usize| out[..length].to_vec();
         let reply = match outcome.reply {
@@ -203,6 +224,60 @@ impl<'m> Session<'m> {
         Ok(Exchanged { action: action.and_then(|action| self.action(action)), is_idle })
     }
 
+    pub(super) fn begin_upload(
+        &mut self,
+        from: Channel<'_>,
+        content_type: &str,
+        now_ms: u64,
+    ) -> Result<(), Uploaded> {
+        self.service.platform_mut().now_ms = now_ms;
+        let permit = self.service.permit_upload(from, now_ms, &mut self.out);
+        let permit = permit.map_err(|denied| match denied {
+            service::Reply::Frame(length) => Uploaded::Denied(self.out[..length].to_vec()),
+            _ => Uploaded::Denied(Vec::new()),
+        })?;
+        let upload = Upload::new(permit, content_type, from.id)
+            .map_err(|refusal| self.uploaded(Ended::Refused(refusal)))?;
+        self.uploads.insert(from.id.0, upload);
+        Ok(())
+    }
+
+    pub(super) fn feed_upload(
+        &mut self,
+        channel: ChannelId,
+        bytes: &[u8],
+        now_ms: u64,
+    ) -> Result<(), Uploaded> {
+        let Self { updater, service, uploads, .. } = self;
+        let upload = uploads.get_mut(&channel.0).ok_or(Uploaded::NoAnswer)?;
+        let fed = upload.feed(bytes, service, now_ms, updater);
+        fed.map_err(|ended| {
+            self.uploads.remove(&channel.0);
+            self.uploaded(ended)
+        })
+    }
+
+    pub(super) fn end_upload(&mut self, channel: ChannelId) -> Uploaded {
+        let Some(upload) = self.uploads.remove(&channel.0) else { return Uploaded::NoAnswer };
+        let ended = upload.end(&mut self.service, &mut self.updater);
+        self.uploaded(ended)
+    }
+
+    fn uploaded(&self, ended: Ended) -> Uploaded {
+        match ended {
+            Ended::Later => Uploaded::Later,
+            Ended::Refused(refusal) => {
+                let response = Response::to_refusal(refusal, &self.service);
+                Uploaded::Refused { status: response.status(), text: response.body().to_string() }
+            }
+        }
+    }
+
+    pub(super) fn channel_closed(&mut self, channel: ChannelId, now_ms: u64) {
+        self.uploads.remove(&channel.0);
+        self.service.channel_closed(channel, now_ms);
+    }
+
     /// What the service has to do, and the reset that is due.
     pub(super) fn poll(&mut self, now_ms: u64) -> (Polled, Option<ResetCause>) {
         self.service.platform_mut().now_ms = now_ms;
@@ -212,7 +287,7 @@ impl<'m> Session<'m> {
             // Not written now; the next poll tries again.
             Err(ChangeError::RecordNotWritten | ChangeError::Refused(_)) => {}
         }
-        let Self { updater, service, out } = self;
+        let Self { updater, service, out, .. } = self;
         let polled = service.poll(now_ms, updater, out);
         let reset = matches!(polled.action, Some(service::Action::Reboot));
         let reply = polled.reply.and_then(|reply| {

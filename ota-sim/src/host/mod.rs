@@ -9,11 +9,13 @@
 //! download is handed over in chunks of [`fetch::CHUNK_BYTES`], a few of which may wait; it is
 //! never in memory as a whole.
 
+pub mod broker;
 pub mod client;
 pub mod fetch;
 pub mod files;
 pub mod http;
 mod line;
+pub mod mqtt;
 mod owner;
 pub mod serial;
 pub mod server;
@@ -24,4 +26,6 @@ pub mod tls;
 pub mod udp;
 mod ws;
 
-pub use owner::{Answer, DeviceHandle, DeviceHost, Exchange, HostError, Login, Notice, Peer};
+pub use owner::{
+    Answer, DeviceHandle, DeviceHost, Exchange, HostError, Login, Notice, Peer, Pending, Uploading,
+};

@@ -10,13 +10,15 @@ use ota_core::flash::LayoutError;
 use ota_rpc::framing::http::Authorization;
 use ota_rpc::{Channel, ChannelId, ChannelKind};
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::fetch::{Fetch, Fetched};
 use super::line::{self, Line};
 use super::serial::SerialLine;
 use crate::clock::Clock;
-use crate::device::{Action, Event, FetchError, Outcome, Progress, Reply, Settings, SimDevice};
+use crate::device::{
+    Action, Event, FetchError, Outcome, Progress, Reply, Settings, SimDevice, Uploaded,
+};
 use crate::flash::{SimFlash, Storage};
 use crate::layout::Board;
 use crate::nor::Tear;
@@ -112,6 +114,7 @@ impl Peer {
 
 enum Command {
     Rpc { channel: ChannelId, peer: Peer, frame: Vec<u8>, answer: oneshot::Sender<Answer> },
+    Upload { channel: ChannelId, step: UploadStep, done: oneshot::Sender<Result<(), Uploaded>> },
     Flushed(ChannelId),
     Closed(ChannelId),
     PowerOn { seed: u64 },
@@ -119,6 +122,18 @@ enum Command {
     CutPowerAfter { operations: u64, tear: Tear },
     Attach(SerialLine),
     Stop,
+}
+
+/// A part of an upload.
+enum UploadStep {
+    /// With what gets the reply that comes from the device's poll.
+    Begin {
+        peer: Peer,
+        content_type: String,
+        answer: oneshot::Sender<Answer>,
+    },
+    Feed(Vec<u8>),
+    End,
 }
 
 /// A running device. It is stopped when this is dropped, as if its power were cut.
@@ -132,6 +147,7 @@ pub struct DeviceHost {
 pub struct DeviceHandle {
     commands: mpsc::Sender<Command>,
     next_channel: Arc<AtomicU16>,
+    resets: watch::Receiver<u64>,
 }
 
 /// A request and its reply. When it is dropped, the device learns that the reply is out, or that
@@ -140,6 +156,12 @@ pub struct Exchange {
     commands: mpsc::Sender<Command>,
     channel: ChannelId,
     is_answered: bool,
+}
+
+/// A request that was sent. When it is dropped, nobody waits for the reply any more.
+pub struct Pending {
+    exchange: Exchange,
+    answered: oneshot::Receiver<Answer>,
 }
 
 impl DeviceHost {
@@ -161,6 +183,7 @@ impl DeviceHost {
         SimFlash::new(&mut storage, &board).map_err(HostError::Layout)?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, mut received) = mpsc::channel(COMMANDS);
+        let (count_resets, resets) = watch::channel(0);
         let thread = std::thread::Builder::new().name("device".to_owned()).spawn(move || {
             let mut ram = vec![0; board.buffer_size()];
             let device = SimDevice::new(&board, settings, storage, &mut ram)
@@ -173,6 +196,7 @@ impl DeviceHost {
                 observer,
                 waiting: HashMap::new(),
                 line: Line::new(&mut buffers),
+                resets: count_resets,
                 fetch: None,
                 was_busy: false,
             };
@@ -180,7 +204,8 @@ impl DeviceHost {
             runtime.block_on(owner.run(&mut received));
         })?;
         let next_channel = Arc::new(AtomicU16::new(line::CHANNEL.0));
-        Ok(Self { handle: DeviceHandle { commands, next_channel }, thread: Some(thread) })
+        let handle = DeviceHandle { commands, next_channel, resets };
+        Ok(Self { handle, thread: Some(thread) })
     }
 
     /// A way to talk to it.
@@ -226,24 +251,29 @@ impl Drop for DeviceHost {
 }
 
 impl DeviceHandle {
-    /// Sends a request frame. The exchange is to be dropped when the
-    /// reply is out of the device.
+    /// Sends a request frame and waits for what becomes of it. The exchange is to be dropped when
+    /// the reply is out of the device.
     pub async fn rpc(&self, peer: Peer, frame: Vec<u8>) -> (Answer, Exchange) {
+        self.send(peer, frame).await.answer().await
+    }
+
+    /// Sends a request frame: whatever is sent later comes later.
+    pub async fn send(&self, peer: Peer, frame: Vec<u8>) -> Pending {
         let channel = self.new_channel();
         let commands = self.commands.clone();
-        let mut exchange = Exchange { commands, channel, is_answered: false };
+        let exchange = Exchange { commands, channel, is_answered: false };
         let (answer, answered) = oneshot::channel();
         let command = Command::Rpc { channel, peer, frame, answer };
-        if self.commands.send(command).await.is_err() {
-            return (Answer::NoAnswer, exchange);
-        }
-        let answer = answered.await.unwrap_or(Answer::NoAnswer);
-        exchange.is_answered = true;
-        (answer, exchange)
+        // A device that has stopped drops the other end.
+        let _ = self.commands.send(command).await;
+        Pending { exchange, answered }
     }
-}
 
-impl DeviceHandle {
+    /// Counts how often the device has lost what is in RAM: connections are in RAM.
+    pub(super) fn resets(&self) -> watch::Receiver<u64> {
+        self.resets.clone()
+    }
+
     /// A number that no request under way has.
     fn new_channel(&self) -> ChannelId {
         loop {
@@ -252,6 +282,66 @@ impl DeviceHandle {
                 return ChannelId(number);
             }
         }
+    }
+}
+
+/// A form with a firmware that a device is taking.
+pub struct Uploading {
+    pending: Pending,
+}
+
+impl DeviceHandle {
+    /// Sends the head of a form with a firmware in it.
+    ///
+    /// # Errors
+    /// [`Uploaded`]: the device does not want it.
+    pub async fn upload(&self, peer: Peer, content_type: String) -> Result<Uploading, Uploaded> {
+        let channel = self.new_channel();
+        let commands = self.commands.clone();
+        let exchange = Exchange { commands, channel, is_answered: false };
+        let (answer, answered) = oneshot::channel();
+        let uploading = Uploading { pending: Pending { exchange, answered } };
+        uploading.step(UploadStep::Begin { peer, content_type, answer }).await?;
+        Ok(uploading)
+    }
+}
+
+impl Uploading {
+    /// The next bytes. It returns when the device has taken them.
+    ///
+    /// # Errors
+    /// [`Uploaded`]: the device takes no more. If the answer comes later, [`Self::answer`] has it.
+    pub async fn feed(&self, bytes: Vec<u8>) -> Result<(), Uploaded> {
+        self.step(UploadStep::Feed(bytes)).await
+    }
+
+    /// The form has ended.
+    pub async fn end(&self) -> Uploaded {
+        self.step(UploadStep::End).await.err().unwrap_or(Uploaded::NoAnswer)
+    }
+
+    /// The answer that comes later.
+    pub async fn answer(self) -> (Answer, Exchange) {
+        self.pending.answer().await
+    }
+
+    async fn step(&self, step: UploadStep) -> Result<(), Uploaded> {
+        let (done, made) = oneshot::channel();
+        let Exchange { commands, channel, .. } = &self.pending.exchange;
+        // A device that has stopped drops the other end.
+        let _ = commands.send(Command::Upload { channel: *channel, step, done }).await;
+        made.await.unwrap_or(Err(Uploaded::NoAnswer))
+    }
+}
+
+impl Pending {
+    /// What becomes of the request. The exchange is to be dropped when the reply is out of the
+    /// device.
+    pub async fn answer(self) -> (Answer, Exchange) {
+        let Self { mut exchange, answered } = self;
+        let answer = answered.await.unwrap_or(Answer::NoAnswer);
+        exchange.is_answered = true;
+        (answer, exchange)
     }
 }
 
@@ -274,6 +364,8 @@ struct Owner<'m, S, C> {
     /// Who waits for a reply that comes later, by the number of the channel.
     waiting: HashMap<u16, oneshot::Sender<Answer>>,
     line: Line<'m>,
+    /// How often RAM was lost.
+    resets: watch::Sender<u64>,
     fetch: Option<Fetch>,
     /// An update or a snapshot was running at the last look.
     was_busy: bool,
@@ -342,6 +434,10 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
                 let _ = answer.send(reply);
                 self.act(action);
             }
+            Command::Upload { channel, step, done } => {
+                let made = self.upload(channel, step, now_ms);
+                let _ = done.send(made);
+            }
             Command::Flushed(channel) => self.device.reply_flushed(channel, now_ms),
             Command::Closed(channel) => {
                 self.waiting.remove(&channel.0);
@@ -360,6 +456,29 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
             Command::Stop => {}
         }
         self.tell_events();
+    }
+
+    fn upload(
+        &mut self,
+        channel: ChannelId,
+        step: UploadStep,
+        now_ms: u64,
+    ) -> Result<(), Uploaded> {
+        match step {
+            UploadStep::Begin { peer, content_type, answer } => {
+                let from = peer.channel(channel);
+                self.device.begin_upload(from, &content_type, now_ms)?;
+                self.waiting.insert(channel.0, answer);
+            }
+            UploadStep::Feed(bytes) => {
+                self.device.feed_upload(channel, &bytes, now_ms)?;
+                if let Some(progress) = self.device.progress() {
+                    (self.observer)(Notice::Progress(progress));
+                }
+            }
+            UploadStep::End => return Err(self.device.end_upload(channel)),
+        }
+        Ok(())
     }
 
     fn power_on(&mut self, seed: u64) {
@@ -438,6 +557,7 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
     fn lose_ram(&mut self) {
         self.waiting.clear();
         self.line.reset();
+        self.resets.send_modify(|count| *count += 1);
         self.fetch = None;
     }
 }

@@ -1,20 +1,45 @@
-//! An HTTP server in a thread of its own.
+//! An HTTP server in a thread of its own, with or without TLS.
+//!
+//! What a client may take up is limited: connections, the time for a handshake, the time between
+//! two requests and for the head of one.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tower::Service;
 
 /// How long requests under way may take when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
+/// Connections at once; more have to wait.
+pub const MAX_CONNECTIONS: usize = 64;
+/// How long the handshake of TLS may take.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// How long a connection may take to send the head of its next request.
+pub const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// A running server. It stops when this is dropped.
 pub struct Server {
     address: SocketAddr,
+    is_tls: bool,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -33,31 +58,34 @@ impl Bound {
         Ok(Self(listener))
     }
 
-    /// Serves `router`. Handlers may ask for the peer by `ConnectInfo<SocketAddr>`.
+    /// Serves `router`, with TLS if there is a configuration for it. Handlers may ask for the peer by
+    /// `ConnectInfo<SocketAddr>`.
     ///
     /// # Errors
     /// The system gives no thread or no timer.
-    pub fn serve(self, router: Router) -> io::Result<Server> {
+    pub fn serve(self, router: Router, tls: Option<Arc<ServerConfig>>) -> io::Result<Server> {
         let Self(listener) = self;
         let address = listener.local_addr()?;
+        let is_tls = tls.is_some();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
+        let site = Site { router, tls: tls.map(TlsAcceptor::from), idle: IDLE_TIME, stopped };
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
-            if let Err(error) = runtime.block_on(serve(listener, router, stopped)) {
+            if let Err(error) = runtime.block_on(serve(listener, site)) {
                 tracing::error!("HTTP server: {error}");
             }
         })?;
-        Ok(Server { address, stop, thread: Some(thread) })
+        Ok(Server { address, is_tls, stop, thread: Some(thread) })
     }
 }
 
 impl Server {
-    /// Takes `address` and serves `router` there, at once.
+    /// Takes `address` and serves `router` there, at once, without TLS.
     ///
     /// # Errors
     /// As [`Bound::new`] and [`Bound::serve`].
     pub fn start(address: SocketAddr, router: Router) -> io::Result<Self> {
-        Bound::new(address)?.serve(router)
+        Bound::new(address)?.serve(router, None)
     }
 
     /// Where it listens.
@@ -65,9 +93,10 @@ impl Server {
         self.address
     }
 
-    /// `http://` and its address.
+    /// `http://` or `https://`, and its address.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 }
 
@@ -125,21 +154,72 @@ impl Drop for Transport {
     }
 }
 
-async fn serve(
-    listener: TcpListener,
+/// What connections are served with.
+#[derive(Clone)]
+struct Site {
     router: Router,
+    tls: Option<TlsAcceptor>,
+    idle: Duration,
     stopped: watch::Receiver<bool>,
-) -> io::Result<()> {
+}
+
+async fn serve(listener: TcpListener, site: Site) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop(stopped.clone()));
-    let overdue = async {
-        stop(stopped).await;
-        tokio::time::sleep(GRACE).await;
+    let mut connections = JoinSet::new();
+    let mut stopped = pin!(stop(site.stopped.clone()));
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
+                // An error is of one connection, or of too many files open: others may end.
+                match accepted {
+                    Ok((stream, peer)) => drop(connections.spawn(accept(stream, peer, site.clone()))),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    let rest = async { while connections.join_next().await.is_some() {} };
+    // What is not done then is dropped with the runtime.
+    let _ = tokio::time::timeout(GRACE, rest).await;
+    Ok(())
+}
+
+async fn accept(stream: TcpStream, peer: SocketAddr, site: Site) {
+    let Some(tls) = site.tls.clone() else { return connection(stream, peer, site).await };
+    match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, peer, site).await,
+        Ok(Err(error)) => tracing::debug!("TLS with {peer}: {error}"),
+        Err(_) => tracing::debug!("TLS with {peer}: the handshake takes too long"),
+    }
+}
+
+async fn connection<S>(stream: S, peer: SocketAddr, site: Site)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Site { router, idle, stopped, .. } = site;
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        // A router is always ready.
+        router.clone().call(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop(stopped) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
     };
-    tokio::select! {
-        served = serving => served,
-        () = overdue => Ok(()),
+    if let Err(error) = ended {
+        tracing::debug!("HTTP connection of {peer}: {error}");
     }
 }
 

@@ -1,18 +1,34 @@
 //! Frames over TCP, one on each line.
+//!
+//! A request that is answered late does not hold up those behind it. When all connections are taken,
+//! the one that was silent for the longest is closed for a new one.
 
+use std::collections::HashMap;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ota_rpc::ChannelKind;
 use ota_rpc::framing::tcp::{self, Envelope, Received, Receiver};
 use ota_rpc::limits::MAX_REQUEST_BYTES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::owner::{Answer, DeviceHandle, Peer};
 
-/// Connections at once; more have to wait.
-const MAX_CONNECTIONS: usize = 16;
+/// Connections at once.
+pub const MAX_CONNECTIONS: usize = 16;
+/// Requests of a connection that wait for their replies; more have to wait.
+pub const MAX_PENDING: usize = 4;
+/// A connection on which nothing comes for so long is closed.
+pub const IDLE_TIME: Duration = Duration::from_secs(300);
+/// How long a peer may take to read a reply.
+const WRITE_TIME: Duration = Duration::from_secs(30);
 
 /// Serves `listener`, which must not block, until the runtime ends.
 ///
@@ -20,15 +36,24 @@ const MAX_CONNECTIONS: usize = 16;
 /// The listener cannot be used.
 pub async fn serve(listener: std::net::TcpListener, device: DeviceHandle) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let mut connections = tokio::task::JoinSet::new();
+    let mut connections = JoinSet::new();
+    let mut guests = Guests::default();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
-                let (stream, peer) = accepted?;
-                connections.spawn(connection(stream, peer, device.clone()));
+            accepted = listener.accept() => {
+                // An error is of one connection, or of too many files open: others may end.
+                let Ok((stream, peer)) = accepted else {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                };
+                guests.make_room();
+                let seen = guests.clock();
+                let task = connection(stream, peer, device.clone(), Arc::clone(&seen));
+                guests.add(connections.spawn(task), seen);
             }
-            Some(ended) = connections.join_next() => {
-                if let Ok(Err(error)) = ended {
+            Some(ended) = connections.join_next_with_id() => {
+                guests.remove(ended.as_ref().map_or_else(|error| error.id(), |(id, _)| *id));
+                if let Ok((_, Err(error))) = ended {
                     tracing::debug!("TCP connection: {error}");
                 }
             }
@@ -36,34 +61,119 @@ pub async fn serve(listener: std::net::TcpListener, device: DeviceHandle) -> io:
     }
 }
 
+/// Who is connected, and when each was heard last.
+struct Guests {
+    start: Instant,
+    tasks: HashMap<Id, (AbortHandle, Arc<LastSeen>)>,
+}
+
+/// When a connection was heard last.
+struct LastSeen {
+    start: Instant,
+    ms: AtomicU64,
+}
+
+impl LastSeen {
+    fn touch(&self) {
+        let ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.ms.store(ms, Ordering::Relaxed);
+    }
+}
+
+impl Default for Guests {
+    fn default() -> Self {
+        Self { start: Instant::now(), tasks: HashMap::new() }
+    }
+}
+
+impl Guests {
+    fn clock(&self) -> Arc<LastSeen> {
+        let seen = LastSeen { start: self.start, ms: AtomicU64::new(0) };
+        seen.touch();
+        Arc::new(seen)
+    }
+
+    /// Ends the connection that was silent for the longest, if all are taken.
+    fn make_room(&mut self) {
+        if self.tasks.len() < MAX_CONNECTIONS {
+            return;
+        }
+        let oldest = self.tasks.iter().min_by_key(|(_, (_, seen))| seen.ms.load(Ordering::Relaxed));
+        if let Some(id) = oldest.map(|(id, _)| *id)
+            && let Some((task, _)) = self.tasks.remove(&id)
+        {
+            task.abort();
+        }
+    }
+
+    fn add(&mut self, task: AbortHandle, seen: Arc<LastSeen>) {
+        self.tasks.insert(task.id(), (task, seen));
+    }
+
+    fn remove(&mut self, id: Id) {
+        self.tasks.remove(&id);
+    }
+}
+
 async fn connection(
     mut stream: TcpStream,
     peer: SocketAddr,
     device: DeviceHandle,
+    seen: Arc<LastSeen>,
 ) -> io::Result<()> {
     let peer = Peer::new(ChannelKind::Tcp, peer);
+    let mut resets = device.resets();
+    resets.mark_unchanged();
     let mut frame_buffer = vec![0; MAX_REQUEST_BYTES];
     let mut receiver = Receiver::tcp(&mut frame_buffer);
     let mut buffer = [0; 1024];
+    let mut unread = 0..0;
+    let mut requests = JoinSet::new();
     loop {
-        let read = stream.read(&mut buffer).await?;
-        let mut bytes = &buffer[..read];
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        while let Some(received) = receiver.receive(&mut bytes) {
-            let Received::Frame { quotes, .. } = received else { continue };
-            let (answer, exchange) = device.rpc(peer.clone(), receiver.frame().to_vec()).await;
-            match answer {
-                Answer::Frame(frame) | Answer::Rejected(frame) if !frame.is_empty() => {
-                    stream.write_all(&wrap(&frame, tcp::envelope(quotes))).await?;
-                }
-                Answer::Frame(_) | Answer::Rejected(_) | Answer::None => {}
-                // It was reset: its connections are gone with it.
-                Answer::NoAnswer => return Ok(()),
+        // What was read is looked at as far as requests may wait.
+        while requests.len() < MAX_PENDING && !unread.is_empty() {
+            let mut bytes = &buffer[unread.clone()];
+            let received = receiver.receive(&mut bytes);
+            unread.start = unread.end - bytes.len();
+            if let Some(Received::Frame { quotes, .. }) = received {
+                let pending = device.send(peer.clone(), receiver.frame().to_vec()).await;
+                requests.spawn(async move { (pending.answer().await, quotes) });
             }
-            drop(exchange);
         }
+        let idle = sleep_until(Instant::now() + IDLE_TIME);
+        tokio::select! {
+            read = stream.read(&mut buffer), if unread.is_empty() => {
+                unread = 0..read?;
+                seen.touch();
+                if unread.is_empty() {
+                    return Ok(());
+                }
+            }
+            Some(answered) = requests.join_next() => {
+                let ((answer, exchange), quotes) = answered.map_err(io::Error::other)?;
+                match answer {
+                    Answer::Frame(frame) | Answer::Rejected(frame) if !frame.is_empty() => {
+                        let bytes = wrap(&frame, tcp::envelope(quotes));
+                        timeout(WRITE_TIME, stream.write_all(&bytes)).await??;
+                        seen.touch();
+                    }
+                    Answer::Frame(_) | Answer::Rejected(_) | Answer::None => {}
+                    // It was reset: its connections are gone with it.
+                    Answer::NoAnswer => return Ok(()),
+                }
+                drop(exchange);
+            }
+            () = reset(&mut resets) => return Ok(()),
+            () = idle, if requests.is_empty() => return Ok(()),
+        }
+    }
+}
+
+/// Until the device is reset.
+pub(super) async fn reset(resets: &mut tokio::sync::watch::Receiver<u64>) {
+    if resets.changed().await.is_err() {
+        // The device is gone; who waits for it is told so.
+        pending().await
     }
 }
 

@@ -35,13 +35,16 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(Settings::new("dev", "sim"))
+    }
+
+    fn with(settings: Settings<'static>) -> Self {
         let board: Board = "4k4".parse().unwrap();
         let image = Image { app: vec![7; 5000], ..Image::new("1.0.0", "sim") };
         let flash = factory::flash(&board, &image).unwrap();
         let nor = Nor::with_image(board.part(), &flash);
         let (clock, (sender, notices)) = (VirtualClock::new(), mpsc::channel());
         let observer = move |notice| drop(sender.send(notice));
-        let settings = Settings::new("dev", "sim");
         let host = DeviceHost::start(board, settings, nor, clock.clone(), observer).unwrap();
         let server = Server::start(LOCAL, http::router(host.handle())).unwrap();
         let files = Files::new();
@@ -72,6 +75,18 @@ impl Bench {
         panic!("the device does not do what it should");
     }
 
+    /// Until an update has come some way.
+    fn wait_for_progress(&mut self) {
+        loop {
+            self.clock.advance(Duration::from_millis(5));
+            match self.notices.recv_timeout(PATIENCE) {
+                Ok(Notice::Progress(progress)) if progress.received > 0 => return,
+                Ok(_) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
     fn call(&self, method: &str, params: Value) -> Result<Value, CallError> {
         self.client.call(method, Some(&params))
     }
@@ -83,15 +98,22 @@ impl Bench {
 
     /// A request by hand: status, headers, body.
     fn raw(&self, method: &str, path: &str, body: &str) -> (u16, String, String) {
+        self.request(method, path, "", body.as_bytes())
+    }
+
+    /// The same, with lines to add to the head.
+    fn request(&self, method: &str, path: &str, head: &str, body: &[u8]) -> (u16, String, String) {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(self.server.address()).unwrap();
         let length = body.len();
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\
-             Connection: close\r\n\r\n{body}"
+             Connection: close\r\n{head}\r\n"
         )
         .unwrap();
+        // Whoever refuses a request need not read all of it.
+        let _ = stream.write_all(body);
         // Whoever refuses to read a request may break off behind the response.
         let mut response = Vec::new();
         let _ = stream.read_to_end(&mut response);
@@ -400,4 +422,88 @@ fn a_pseudo_terminal_is_a_serial_line() {
     assert_eq!(bench.booted(), "1.1.0");
     let reply = answer(b"\n{\"id\":3,\"method\":\"Sys.GetInfo\"}\n", "}\n");
     assert!(reply.contains(r#""fw_version":"1.1.0""#), "{reply}");
+}
+
+const FORM: &str = "Content-Type: multipart/form-data; boundary=b\r\n";
+
+/// A form with a firmware, as `curl -F filedata=@fw.zip -F commit_timeout=300` sends it.
+fn form(file: &[u8]) -> Vec<u8> {
+    let field = "--b\r\nContent-Disposition: form-data; name=\"commit_timeout\"\r\n\r\n300\r\n";
+    let head =
+        "--b\r\nContent-Disposition: form-data; name=\"filedata\"; filename=\"fw.zip\"\r\n\r\n";
+    [field.as_bytes(), head.as_bytes(), file, b"\r\n--b--\r\n"].concat()
+}
+
+#[test]
+fn a_form_with_a_firmware_is_installed() {
+    let mut bench = Bench::new();
+    let (status, head, body) = bench.request("POST", "/update", FORM, &form(&bundle("1.1.0")));
+    assert_eq!((status, &body[..]), (200, "1 Update applied, rebooting\r\n"), "{head}");
+    assert_eq!(bench.booted(), "1.1.0");
+    assert_eq!(bench.call("OTA.GetBootState", json!({})).unwrap()["commit_timeout"], 300);
+    // Not before this one is committed.
+    let (status, _, body) = bench.request("POST", "/update", FORM, &form(&bundle("1.2.0")));
+    assert_eq!(status, 409, "{body}");
+    assert!(body.contains("is not committed"), "{body}");
+    assert_eq!(bench.raw("POST", "/update/commit", "").0, 200);
+}
+
+#[test]
+fn a_form_that_is_broken_off_leaves_room_for_the_next() {
+    use std::io::Write;
+
+    let mut bench = Bench::new();
+    let body = form(&bundle("1.1.0"));
+    let mut stream = std::net::TcpStream::connect(bench.server.address()).unwrap();
+    let length = body.len();
+    write!(stream, "POST /update HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n{FORM}\r\n")
+        .unwrap();
+    stream.write_all(&body[..50_000]).unwrap();
+    bench.wait_for_progress();
+    // Another one has to wait.
+    let (status, _, text) = bench.request("POST", "/update", FORM, &body);
+    assert_eq!((status, &text[..]), (409, "Another update is in progress.\r\n"));
+    drop(stream);
+    let mut tries = 0;
+    while bench.call("OTA.Status", json!({})).unwrap()["state"] == 1 {
+        tries += 1;
+        assert!(tries < 1000, "the device never heard that its sender has gone");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(bench.request("POST", "/update", FORM, &body).0, 200);
+    assert_eq!(bench.booted(), "1.1.0");
+    for (body, why) in [
+        (
+            &b"--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--b--\r\n"[..],
+            "no file",
+        ),
+        (b"", "no file"),
+    ] {
+        let (status, _, text) = bench.request("POST", "/update", FORM, body);
+        assert!(status == 400 && text.contains(why), "{status} {text}");
+    }
+    assert_eq!(bench.request("POST", "/update", "Content-Type: text/plain\r\n", b"x").0, 400);
+}
+
+#[test]
+fn a_password_is_asked_for_before_anything_is_read() {
+    use ota_rpc::auth::{Access, Algorithm, Digest, EVERY_USER, User};
+
+    let ha1 = Digest::of_password(Algorithm::Sha256, "u", "RPC", "p");
+    let users = vec![User { name: "u", ha1 }].leak();
+    let access = Access::new("RPC", Algorithm::Sha256, users, EVERY_USER).unwrap();
+    let bench = Bench::with(Settings { access: Some(access), ..Settings::new("dev", "sim") });
+    for (path, head, body) in [
+        ("/update", FORM, &form(&bundle("1.1.0"))[..]),
+        // How curl asks for the challenge.
+        ("/update", "", b""),
+        ("/rpc", "", b""),
+        ("/rpc", "", br#"{"id":1,"method":"OTA.Commit"}"#),
+        ("/update/commit", "", b""),
+        ("/update?url=http://x/y", "", b""),
+    ] {
+        let (status, head, _) = bench.request("POST", path, head, body);
+        assert_eq!(status, 401, "{path}");
+        assert!(head.contains("www-authenticate: digest"), "{head}");
+    }
 }

@@ -1,57 +1,104 @@
 //! Frames over WebSocket, one in each text message.
 
+use std::error::Error as _;
+use std::time::Duration;
+
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::Response;
 use ota_rpc::framing::websocket::{self, Close};
 use ota_rpc::limits::MAX_REQUEST_BYTES;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use super::owner::{Answer, DeviceHandle, Peer};
+use super::tcp::{IDLE_TIME, MAX_PENDING, reset};
 
-/// Answers the handshake. `offered` is the header `Sec-WebSocket-Protocol`.
+/// How long a peer may take to read a reply.
+const WRITE_TIME: Duration = Duration::from_secs(30);
+
+/// Answers the handshake. `offered` is the header `Sec-WebSocket-Protocol`; `permit` is for one
+/// WebSocket.
 pub(super) fn accept(
     upgrade: WebSocketUpgrade,
     offered: &str,
     device: DeviceHandle,
     peer: Peer,
+    permit: OwnedSemaphorePermit,
 ) -> Response<axum::body::Body> {
     upgrade
         .protocols(websocket::subprotocol(offered))
         .max_message_size(MAX_REQUEST_BYTES)
         .max_frame_size(MAX_REQUEST_BYTES)
-        .on_upgrade(move |socket| serve(socket, device, peer))
+        .on_upgrade(move |socket| async move {
+            serve(socket, device, peer).await;
+            drop(permit);
+        })
 }
 
 async fn serve(mut socket: WebSocket, device: DeviceHandle, peer: Peer) {
-    while let Some(received) = socket.recv().await {
-        let frame = match &received {
-            Ok(Message::Text(text)) => websocket::frame(websocket::Message::Text(text.as_bytes())),
-            Ok(Message::Binary(bytes)) => websocket::frame(websocket::Message::Binary(bytes)),
-            Ok(Message::Ping(_) | Message::Pong(_)) => continue,
-            Ok(Message::Close(_)) => return,
-            Err(error) if error.to_string().contains("limit exceeded") => Err(Close::TooBig),
-            Err(_) => return,
-        };
-        let frame = match frame {
-            Ok(frame) => frame.to_vec(),
-            Err(why) => return close(socket, why).await,
-        };
-        let (answer, exchange) = device.rpc(peer.clone(), frame).await;
-        let reply = match answer {
-            Answer::Frame(frame) | Answer::Rejected(frame) => frame,
-            Answer::None => continue,
-            // It was reset: its connections are gone with it.
-            Answer::NoAnswer => return close(socket, Close::GoingAway).await,
-        };
-        let Ok(text) = String::from_utf8(reply) else { return };
-        if !text.is_empty() && socket.send(Message::Text(text.into())).await.is_err() {
-            return;
-        }
-        drop(exchange);
+    let mut resets = device.resets();
+    resets.mark_unchanged();
+    if let Err(Some(why)) = talk(&mut socket, &device, &peer, &mut resets).await {
+        let frame = CloseFrame { code: why.code(), reason: why.to_string().into() };
+        // Whoever is gone need not be told.
+        let _ = timeout(WRITE_TIME, socket.send(Message::Close(Some(frame)))).await;
     }
 }
 
-async fn close(mut socket: WebSocket, why: Close) {
-    let frame = CloseFrame { code: why.code(), reason: why.to_string().into() };
-    // Whoever is gone need not be told.
-    let _ = socket.send(Message::Close(Some(frame))).await;
+/// Until the connection is to be closed, with a reason if the peer does not know it.
+async fn talk(
+    socket: &mut WebSocket,
+    device: &DeviceHandle,
+    peer: &Peer,
+    resets: &mut tokio::sync::watch::Receiver<u64>,
+) -> Result<std::convert::Infallible, Option<Close>> {
+    let mut requests = JoinSet::new();
+    loop {
+        tokio::select! {
+            received = socket.recv(), if requests.len() < MAX_PENDING => {
+                if let Some(frame) = frame(&received.ok_or(None)?)? {
+                    let pending = device.send(peer.clone(), frame).await;
+                    requests.spawn(pending.answer());
+                }
+            }
+            Some(answered) = requests.join_next() => {
+                let (answer, exchange) = answered.map_err(|_| None)?;
+                match answer {
+                    Answer::Frame(frame) | Answer::Rejected(frame) if !frame.is_empty() => {
+                        let text = String::from_utf8(frame).map_err(|_| None)?;
+                        let sent = timeout(WRITE_TIME, socket.send(Message::Text(text.into())));
+                        sent.await.map_err(|_| None)?.map_err(|_| None)?;
+                    }
+                    Answer::Frame(_) | Answer::Rejected(_) | Answer::None => {}
+                    // It was reset: its connections are gone with it.
+                    Answer::NoAnswer => return Err(Some(Close::GoingAway)),
+                }
+                drop(exchange);
+            }
+            () = reset(resets) => return Err(Some(Close::GoingAway)),
+            () = sleep(IDLE_TIME), if requests.is_empty() => return Err(Some(Close::GoingAway)),
+        }
+    }
+}
+
+/// The frame in what came, if there is one; else why the connection is to be closed.
+fn frame(received: &Result<Message, axum::Error>) -> Result<Option<Vec<u8>>, Option<Close>> {
+    let frame = match received {
+        Ok(Message::Text(text)) => websocket::frame(websocket::Message::Text(text.as_bytes())),
+        Ok(Message::Binary(bytes)) => websocket::frame(websocket::Message::Binary(bytes)),
+        Ok(Message::Ping(_) | Message::Pong(_)) => return Ok(None),
+        Ok(Message::Close(_)) => return Err(None),
+        Err(error) => return Err(reason(error)),
+    };
+    frame.map(|frame| Some(frame.to_vec())).map_err(Some)
+}
+
+/// What a peer did that its connection fails.
+fn reason(error: &axum::Error) -> Option<Close> {
+    match error.source()?.downcast_ref::<tungstenite::Error>()? {
+        tungstenite::Error::Capacity(_) => Some(Close::TooBig),
+        tungstenite::Error::Utf8(_) => Some(Close::NotUtf8),
+        _ => None,
+    }
 }

@@ -1,0 +1,152 @@
+//! Where an MQTT broker is: `mqtt[s]://[USER:PASSWORD@]HOST[:PORT][/PATH]`, as `mos` takes it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rumqttc::{MqttOptions, TlsConfiguration, Transport};
+
+use super::tls::{self, TlsError};
+
+/// Seconds between signs of life: those of `mos`.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// The longest message that is taken from a broker, in bytes. Longer than any request, so that one
+/// that is too long is dropped by itself: beyond this the connection is.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// A broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// `mqtts://`
+    pub is_tls: bool,
+    /// Name or address.
+    pub host: String,
+    /// 1883, or 8883 with TLS, unless given.
+    pub port: u16,
+    /// What is behind the host: the device that a client means; may be empty.
+    pub path: String,
+    credentials: Option<(String, String)>,
+}
+
+/// Why a text is no broker.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{url}: {reason}; give mqtt://HOST, mqtt://HOST:PORT, mqtt://USER:PASSWORD@HOST, or mqtts:// for TLS"
+)]
+pub struct BrokerError {
+    url: String,
+    reason: &'static str,
+}
+
+impl std::str::FromStr for Broker {
+    type Err = BrokerError;
+
+    fn from_str(url: &str) -> Result<Self, BrokerError> {
+        let error = |reason| BrokerError { url: url.to_owned(), reason };
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| error("no URL"))?;
+        let is_tls = match scheme {
+            "mqtt" => false,
+            "mqtts" => true,
+            _ => return Err(error("not the URL of a broker")),
+        };
+        // A password may contain an @, a host cannot.
+        let (authority, path) = match rest.rfind('@').unwrap_or(0) {
+            at => match rest[at..].find('/') {
+                Some(slash) => (&rest[..at + slash], &rest[at + slash + 1..]),
+                None => (rest, ""),
+            },
+        };
+        let (credentials, address) = match authority.rsplit_once('@') {
+            Some((login, address)) => {
+                let login = login.split_once(':').ok_or_else(|| error("a user has a password"))?;
+                (Some((login.0.to_owned(), login.1.to_owned())), address)
+            }
+            None => (None, authority),
+        };
+        let (host, port) = match address.rsplit_once(':') {
+            // [::1] has colons, but its own end.
+            Some((host, port)) if !port.contains(']') => {
+                (host, port.parse().map_err(|_| error("the port is no number"))?)
+            }
+            _ => (address, if is_tls { 8883 } else { 1883 }),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err(error("no host"));
+        }
+        Ok(Self { is_tls, host: host.to_owned(), port, path: path.to_owned(), credentials })
+    }
+}
+
+impl Broker {
+    /// Whether it is on this computer.
+    pub fn is_loopback(&self) -> bool {
+        super::client::is_loopback(&self.address())
+    }
+
+    /// `host:port`
+    pub fn address(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// How to connect: MQTT 3.1.1, a clean session. `authorities`: who may vouch for a broker with
+    /// TLS; none: those that browsers trust.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn options(
+        &self,
+        client_id: &str,
+        authorities: Option<&Path>,
+    ) -> Result<MqttOptions, TlsError> {
+        let mut options = MqttOptions::new(client_id, &self.host, self.port);
+        options
+            .set_keep_alive(KEEP_ALIVE)
+            .set_clean_session(true)
+            .set_max_packet_size(MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES);
+        if let Some((user, password)) = &self.credentials {
+            options.set_credentials(user, password);
+        }
+        if self.is_tls {
+            let config = TlsConfiguration::Rustls(tls::client(authorities)?);
+            options.set_transport(Transport::tls_with_config(config));
+        }
+        Ok(options)
+    }
+}
+
+impl std::fmt::Display for Broker {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.is_tls { "mqtts" } else { "mqtt" };
+        write!(f, "{scheme}://{}", self.address())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        for (url, address, path, login) in [
+            ("mqtt://host", "host:1883", "", None),
+            ("mqtts://host", "host:8883", "", None),
+            ("mqtt://host:99/dev", "host:99", "dev", None),
+            ("mqtt://[::1]/dev/x", "[::1]:1883", "dev/x", None),
+            ("mqtt://[::1]:7", "[::1]:7", "", None),
+            ("mqtt://u:p/@a:b@host/d", "host:1883", "d", Some(("u", "p/@a:b"))),
+        ] {
+            let broker: Broker = url.parse().unwrap();
+            let found = broker.credentials.as_ref().map(|(user, pass)| (&user[..], &pass[..]));
+            assert_eq!((&broker.address()[..], &broker.path[..], found), (address, path, login));
+            assert!(!broker.to_string().contains("p/@"));
+        }
+        for url in ["host", "http://host", "mqtt://", "mqtt://h:x", "mqtt://user@host"] {
+            let error = url.parse::<Broker>().unwrap_err().to_string();
+            assert!(error.starts_with(url) && error.contains("mqtt://HOST"), "{error}");
+        }
+    }
+}
