@@ -1,29 +1,26 @@
-//! `ota-sim device`: a device whose flash is a file, with its RPC on HTTP.
+//! `ota-sim device`: a device whose flash is a file, with its RPC on real transports.
+
+mod access;
+mod transports;
 
 use std::future::poll_fn;
 use std::io::{self, IsTerminal};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::Poll;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use ota_core::Config;
-use ota_rpc::auth::{Access, Algorithm, Digest, EVERY_USER, User};
 use ota_sim::clock::RealClock;
 use ota_sim::device::Settings;
 use ota_sim::factory::{self, Image};
-use ota_sim::host::server::{Bound, Transport};
-use ota_sim::host::{DeviceHost, Notice, http, tcp, udp};
+use ota_sim::host::{DeviceHost, Notice};
 use ota_sim::layout::{Board, DEFAULT_BOARD};
 use ota_sim::nor::FileNor;
 use tokio::runtime::{self, Runtime};
 
 use super::progress::ProgressView;
-
-/// `rpc.auth_domain` of most devices.
-const REALM: &str = "RPC";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -36,23 +33,10 @@ pub(crate) struct Options {
     factory: Option<PathBuf>,
     #[arg(long, help = super::BOARD_HELP)]
     board: Option<Board>,
-    /// Address of the HTTP server, such as localhost:8080; port 0: any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    #[arg(value_parser = super::address)]
-    http: SocketAddr,
-    /// Address of a TCP server, frames on lines
-    #[arg(long, value_name = "ADDRESS", value_parser = super::address)]
-    tcp: Option<SocketAddr>,
-    /// Address of a UDP server, frames in datagrams
-    #[arg(long, value_name = "ADDRESS", value_parser = super::address)]
-    udp: Option<SocketAddr>,
-    /// Somebody who may call everything, by digest authentication (SHA-256, realm RPC); then nobody
-    /// else may. May be repeated
-    #[arg(long, value_name = "USER:PASSWORD")]
-    creds: Vec<String>,
-    /// Listen on an address that others can reach, although anybody may then replace the firmware
-    #[arg(long)]
-    insecure: bool,
+    #[command(flatten)]
+    transports: transports::Options,
+    #[command(flatten)]
+    access: access::Options,
     /// Platform: bundles for any other are refused
     #[arg(long, default_value = "sim")]
     platform: String,
@@ -72,15 +56,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let access = access(&options.creds)?;
-    for address in [Some(options.http), options.tcp, options.udp].into_iter().flatten() {
-        ensure!(
-            address.ip().is_loopback() || access.is_some() || options.insecure,
-            "{address} can be reached by others, and without credentials anybody could replace \
-             the firmware; give --creds USER:PASSWORD, listen on 127.0.0.1, or give --insecure if \
-             the network is yours alone"
-        );
-    }
+    let access = options.access.read()?;
+    options.transports.check(access)?;
     let level = if options.verbose { tracing::Level::DEBUG } else { tracing::Level::WARN };
     tracing_subscriber::fmt()
         .with_max_level(level)
@@ -90,11 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .init();
 
     // Before the device boots: a boot may use up a trial.
-    let bound = Bound::new(options.http).with_context(|| {
-        format!("cannot listen on {}; choose another with --http", options.http)
-    })?;
-    let tcp = options.tcp.map(bind_tcp).transpose()?;
-    let udp = options.udp.map(bind_udp).transpose()?;
+    let transports = options.transports.take(&options.id)?;
     let (storage, board) = open(options)?;
     let engine =
         Config { trials: options.trials, ..Config::new(super::forever(&options.platform)) };
@@ -114,57 +87,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut view = ProgressView::new("");
     let observer = move |notice| tell(&mut view, &notice);
     let host = DeviceHost::start(board, settings, storage, RealClock::new(), observer)?;
-    let server = bound.serve(http::router(host.handle()), None).context("cannot serve HTTP")?;
-    let mut transports = Vec::new();
-    if let Some(listener) = tcp {
-        super::print(format_args!("RPC at tcp://{}", listener.local_addr()?))?;
-        let handle = host.handle();
-        transports.push(Transport::start("tcp", move || tcp::serve(listener, handle))?);
-    }
-    if let Some(socket) = udp {
-        super::print(format_args!("RPC at udp://{}", socket.local_addr()?))?;
-        let handle = host.handle();
-        transports.push(Transport::start("udp", move || udp::serve(socket, handle))?);
-    }
-    super::print(format_args!(
-        "RPC at {0}/rpc; try: ota-sim call --port {0} OTA.GetBootState; Ctrl-C ends",
-        server.url()
-    ))?;
+    let transports = transports.serve(&host)?;
     ctrl_c.wait()?;
     // The device first: whoever waits for a reply is told that there will be none.
     drop(host);
-    drop(server);
     drop(transports);
     super::print("switched off")
-}
-
-/// The users, who may all do everything. None: everybody may.
-fn access(creds: &[String]) -> Result<Option<Access<'static>>> {
-    if creds.is_empty() {
-        return Ok(None);
-    }
-    let mut users = Vec::new();
-    for text in creds {
-        let (name, password) = text.split_once(':').context("--creds: give USER:PASSWORD")?;
-        let ha1 = Digest::of_password(Algorithm::Sha256, name, REALM, password);
-        users.push(User { name: super::forever(name), ha1 });
-    }
-    let access = Access::new(REALM, Algorithm::Sha256, users.leak(), EVERY_USER);
-    Ok(Some(access.context("--creds")?))
-}
-
-fn bind_tcp(address: SocketAddr) -> Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .with_context(|| format!("cannot listen on {address}; choose another with --tcp"))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-fn bind_udp(address: SocketAddr) -> Result<UdpSocket> {
-    let socket = UdpSocket::bind(address)
-        .with_context(|| format!("cannot listen on {address}; choose another with --udp"))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }
 
 /// The flash file, made if need be, and its board.
