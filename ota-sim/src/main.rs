@@ -19,10 +19,12 @@ struct Arguments {
 enum Command {
     /// Tell the whole story: updates, trials, rollbacks, power cuts, on a device made for it
     Demo(demo::Options),
-    /// Run a device whose flash is a file, with its RPC on HTTP
+    /// Run a device whose flash is a file, with its RPC on HTTP, WebSocket, TCP, UDP, MQTT, serial
     Device(cli::device::Options),
     /// Call an RPC method of a device, as `mos call` does
     Call(cli::call::Options),
+    /// Send an update to a device, over any transport
+    Push(cli::push::Options),
     /// Make firmware bundles, and look into them
     #[command(subcommand)]
     Bundle(cli::bundle::Command),
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Device(options) => cli::device::run(&options),
         Command::Call(options) => return cli::call::run(&options),
+        Command::Push(options) => cli::push::run(&options),
         Command::Bundle(command) => cli::bundle::run(&command),
         #[cfg(feature = "compare")]
         Command::Compare(options) => cli::compare::run(&options),

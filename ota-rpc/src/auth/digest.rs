@@ -83,8 +83,8 @@ impl Digest {
         self.algorithm
     }
 
-    /// Of a text.
-    pub(crate) fn of(algorithm: Algorithm, text: fmt::Arguments<'_>) -> Self {
+    /// Of a text. Clients make their answers of it.
+    pub fn of(algorithm: Algorithm, text: fmt::Arguments<'_>) -> Self {
         let mut hasher = algorithm.hasher();
         // A hasher takes everything; and what is displayed here never fails.
         let _ = hasher.write_fmt(text);

@@ -1,28 +1,32 @@
 //! `ota-sim call`: one RPC, as `mos call` makes it.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use ota_sim::host::client::{CallError, Client};
+use ota_sim::host::client::CallError;
 use serde_json::Value;
 
+use super::remote;
+
 #[derive(Args)]
-#[command(after_help = "Example: ota-sim call --port http://127.0.0.1:8080 \
-    OTA.Update '{\"url\": \"http://127.0.0.1:8000/fw.zip\", \"commit_timeout\": 300}'")]
+#[command(after_help = examples())]
 pub(crate) struct Options {
-    /// Where the device is: http://HOST:PORT, the path is /rpc unless another is given
-    #[arg(long, value_name = "URL")]
-    port: String,
-    /// How long to wait for the reply
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::duration)]
-    timeout: Duration,
+    #[command(flatten)]
+    remote: remote::Options,
     /// Method, such as OTA.GetBootState; RPC.List names them all
     method: String,
     /// Its arguments
     #[arg(value_name = "JSON")]
     arguments: Option<String>,
+}
+
+fn examples() -> String {
+    format!(
+        "{}\nExample: ota-sim call --port http://127.0.0.1:8080 --timeout 10m OTA.Update \
+         '{{\"url\": \"http://127.0.0.1:8000/fw.zip\", \"commit_timeout\": 300}}'",
+        remote::PORTS
+    )
 }
 
 /// Prints the result; or says on standard error why there is none, exit code 1.
@@ -47,7 +51,6 @@ fn call(options: &Options) -> Result<()> {
         })?),
         None => None,
     };
-    let client = Client::new(&options.port, options.timeout)?;
-    let result = client.call(&options.method, arguments.as_ref())?;
+    let result = options.remote.client()?.call(&options.method, arguments.as_ref())?;
     super::print(format_args!("{result:#}"))
 }

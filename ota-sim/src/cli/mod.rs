@@ -8,6 +8,8 @@ pub(crate) mod cuts;
 pub(crate) mod device;
 pub(crate) mod flash;
 pub(crate) mod progress;
+pub(crate) mod push;
+pub(crate) mod remote;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};

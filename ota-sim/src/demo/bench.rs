@@ -10,7 +10,7 @@ use ota_sim::app::Behaviour;
 use ota_sim::clock::VirtualClock;
 use ota_sim::device::{BootReport, Event, Settings};
 use ota_sim::factory;
-use ota_sim::host::client::{CallError, Client};
+use ota_sim::host::client::{self, CallError, Client};
 use ota_sim::host::files::Files;
 use ota_sim::host::server::Server;
 use ota_sim::host::{DeviceHost, Notice, http};
@@ -86,7 +86,7 @@ impl Bench {
         let server = Server::start(LOOPBACK, http::router(host.handle()))?;
         let files = Files::new();
         let file_server = Server::start(LOOPBACK, files.router())?;
-        let client = Client::new(&server.url(), PATIENCE)?;
+        let client = Client::new(&server.url(), client::Options::with_timeout(PATIENCE))?;
         let running = ("1.0.0".to_owned(), Behaviour::Healthy);
         let (bundles, step, checks) = (Vec::new(), 0, 0);
         Ok(Self {
@@ -168,12 +168,12 @@ impl Bench {
     }
 
     /// A quiet call, for what the demo itself wants to know.
-    fn ask(&self, method: &str) -> Result<Value> {
+    fn ask(&mut self, method: &str) -> Result<Value> {
         self.client.call(method, None).with_context(|| method.to_owned())
     }
 
     /// Shows the boot state and what runs.
-    pub(super) fn show_state(&self) -> Result<Value> {
+    pub(super) fn show_state(&mut self) -> Result<Value> {
         let state = self.ask("OTA.GetBootState")?;
         let (status, info) = (self.ask("OTA.Status")?, self.ask("Sys.GetInfo")?);
         let trial = match state["is_committed"] == true {
@@ -313,9 +313,9 @@ impl Bench {
     }
 
     /// The bytes of the application that runs.
-    pub(super) fn running_image(&self) -> Result<Vec<u8>> {
-        let (version, behaviour) = &self.running;
+    pub(super) fn running_image(&mut self) -> Result<Vec<u8>> {
         let info = self.ask("Sys.GetInfo")?;
+        let (version, behaviour) = &self.running;
         ensure!(
             info["fw_version"] == version.as_str(),
             "another version runs than the demo thinks"

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rumqttc::{MqttOptions, TlsConfiguration, Transport};
+use rumqttc::{MqttOptions, NetworkOptions, TlsConfiguration, Transport};
 
 use super::tls::{self, TlsError};
 
@@ -115,6 +115,13 @@ impl Broker {
         }
         Ok(options)
     }
+}
+
+/// Requests wait for replies: nothing is held back to be sent with more.
+pub(super) fn network() -> NetworkOptions {
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    network
 }
 
 impl std::fmt::Display for Broker {

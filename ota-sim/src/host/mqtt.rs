@@ -17,6 +17,7 @@ use rumqttc::{
 };
 use tokio::task::JoinSet;
 
+use super::broker::network;
 use super::owner::{Answer, DeviceHandle, Exchange, Peer};
 
 /// Requests at once; more wait at the broker.
@@ -39,7 +40,8 @@ pub async fn serve(
     let mut resets = device.resets();
     loop {
         resets.borrow_and_update();
-        let (client, events) = AsyncClient::new(options.clone(), QUEUE);
+        let (client, mut events) = AsyncClient::new(options.clone(), QUEUE);
+        events.set_network_options(network());
         let mut connection = Connection {
             device_id: options.client_id(),
             client,

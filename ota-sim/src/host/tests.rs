@@ -9,7 +9,7 @@ use axum::response::Redirect;
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::client::{CallError, Client};
+use super::client::{self, CallError, Client};
 use super::files::Files;
 use super::server::Server;
 use super::*;
@@ -27,7 +27,6 @@ struct Bench {
     files: Files,
     file_server: Server,
     server: Server,
-    client: Client,
     clock: VirtualClock,
     host: DeviceHost,
     notices: mpsc::Receiver<Notice>,
@@ -49,8 +48,7 @@ impl Bench {
         let server = Server::start(LOCAL, http::router(host.handle())).unwrap();
         let files = Files::new();
         let file_server = Server::start(LOCAL, files.router()).unwrap();
-        let client = Client::new(&server.url(), PATIENCE).unwrap();
-        let mut bench = Self { files, file_server, server, client, clock, host, notices };
+        let mut bench = Self { files, file_server, server, clock, host, notices };
         assert_eq!(bench.booted(), "1.0.0");
         bench
     }
@@ -88,7 +86,8 @@ impl Bench {
     }
 
     fn call(&self, method: &str, params: Value) -> Result<Value, CallError> {
-        self.client.call(method, Some(&params))
+        let options = client::Options::with_timeout(PATIENCE);
+        Client::new(&self.server.url(), options).unwrap().call(method, Some(&params))
     }
 
     fn update(&self, file: &str) -> Result<Value, CallError> {

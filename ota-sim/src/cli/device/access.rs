@@ -77,9 +77,7 @@ impl Options {
             );
         }
         let access = Access::new(realm, algorithm, users.leak(), self.rules()?);
-        Ok(Some(access.context(
-            "users and rules (files of `htdigest` want --auth-algo md5)",
-        )?))
+        Ok(Some(access.context("users and rules (files of `htdigest` want --auth-algo md5)")?))
     }
 
     fn rules(&self) -> Result<&'static [Rule<'static>]> {

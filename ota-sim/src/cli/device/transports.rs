@@ -61,7 +61,9 @@ impl FromStr for Http {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "off" => Ok(Self::Off),
-            address => Ok(Self::On(crate::cli::address(address).map_err(|error| error.to_string())?)),
+            address => {
+                Ok(Self::On(crate::cli::address(address).map_err(|error| error.to_string())?))
+            }
         }
     }
 }
@@ -138,9 +140,7 @@ impl Options {
             }
         };
         let mqtt = match &self.mqtt {
-            Some(broker) => {
-                Some((broker.clone(), broker.options(device_id, self.ca.as_deref())?))
-            }
+            Some(broker) => Some((broker.clone(), broker.options(device_id, self.ca.as_deref())?)),
             None => None,
         };
         Ok(Taken {

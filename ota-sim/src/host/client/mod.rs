@@ -1,0 +1,330 @@
+//! A client of the RPC over every transport: what `mos call` and `mos ota` do.
+//!
+//! ```text
+//! Client::call -> Link (http, websocket, tcp, serial, udp, mqtt): frames out, frames in
+//!              -> login: answers challenges
+//! push         -> Client::call: OTA.Status, Begin, Write ..., End
+//! ```
+//! It blocks. A connection is made with the first call, kept, and made again when it is lost.
+
+mod http;
+mod line;
+mod login;
+mod mqtt;
+mod push;
+mod stream;
+mod target;
+mod udp;
+mod websocket;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+pub use login::Credentials;
+pub use push::{PushError, PushEvent, PushOptions, Pushed, push};
+pub use target::Target;
+
+/// Between two attempts to connect.
+const RETRY: Duration = Duration::from_secs(2);
+/// A request that may be repeated is sent so often over a transport that loses some.
+const SENDINGS: u32 = 4;
+
+/// How to talk to a device.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long to wait for a reply, and for a connection.
+    pub timeout: Duration,
+    /// What challenges are answered with.
+    pub credentials: Option<Credentials>,
+    /// Who vouches for a server with TLS, PEM; none: those that browsers trust.
+    pub authorities: Option<PathBuf>,
+    /// Sends to a serial line as slowly as `mos` does: 16 bytes each 5 ms.
+    pub uart_pace: bool,
+}
+
+impl Options {
+    /// The defaults, but for the time to wait.
+    pub fn with_timeout(timeout: Duration) -> Self {
+        Self { timeout, ..Self::default() }
+    }
+}
+
+impl Default for Options {
+    /// 20 s, nobody's credentials.
+    fn default() -> Self {
+        let timeout = Duration::from_secs(20);
+        Self { timeout, credentials: None, authorities: None, uart_pace: false }
+    }
+}
+
+/// A device to be called.
+pub struct Client {
+    target: Target,
+    options: Options,
+    link: Option<Box<dyn Link>>,
+    next_id: u64,
+}
+
+/// A connection that frames travel on.
+trait Link: Send {
+    /// Sends a frame.
+    fn send(&mut self, frame: &[u8], deadline: Instant) -> Result<(), CallError>;
+
+    /// The next frame from the other side; none until the deadline.
+    fn receive(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CallError>;
+
+    /// Whether what is sent may get lost on the way.
+    fn is_lossy(&self) -> bool {
+        false
+    }
+}
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The device has answered with an error.
+    #[error("remote error {code}: {message}")]
+    Remote {
+        /// Its code.
+        code: i64,
+        /// Its message; may be empty.
+        message: String,
+    },
+    /// The URL is of a kind that this program does not speak.
+    #[error(
+        "--port {url}: {reason}; give http://HOST:PORT, https://, ws://, wss://, tcp://HOST:PORT, \
+        udp://HOST:PORT, mqtt://HOST/DEVICE, mqtts://, or a serial port such as /dev/ttyUSB0"
+    )]
+    Target {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The device cannot be reached.
+    #[error("{url}: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The connection ended before the reply came.
+    #[error(
+        "{url}: the connection was lost before the reply came ({reason}); the device may have \
+        rebooted: ask it for OTA.Status"
+    )]
+    Lost {
+        /// Where the call went.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The device did not answer in time.
+    #[error("{url}: no reply within {} s; {advice}", timeout.as_secs_f64())]
+    Late {
+        /// Where the call went.
+        url: String,
+        /// How long was waited.
+        timeout: Duration,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// There is a simulated device, but it does not answer.
+    #[error("the device does not answer: it is off, hangs, or was reset")]
+    NoAnswer,
+    /// Something answered, but not with a reply frame.
+    #[error("{url}: HTTP status {status}, and no reply frame: {body:?}; is this a device's /rpc?")]
+    NoReply {
+        /// Where.
+        url: String,
+        /// Its HTTP status.
+        status: u16,
+        /// How the body starts.
+        body: String,
+    },
+    /// The device asks for a password.
+    #[error("the device asks for a password; give --creds USER:PASSWORD")]
+    NoCredentials,
+    /// The device asks for one of a realm or in a way that this program does not know.
+    #[error("the device's challenge cannot be answered: {0}")]
+    Challenge(String),
+    /// The password is not right.
+    #[error("the device does not accept the user or the password of --creds")]
+    WrongPassword,
+}
+
+impl Client {
+    /// A client of the device at `url`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`CallError::Target`].
+    pub fn new(url: &str, options: Options) -> Result<Self, CallError> {
+        // Ids as `mos` picks them, from 2^40 on: they have to survive as 64-bit numbers.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let next_id = (1 << 40) | (now.as_micros() as u64 & ((1 << 40) - 1));
+        Ok(Self { target: Target::parse(url)?, options, link: None, next_id })
+    }
+
+    /// Calls a method and waits for the result.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn call(&mut self, method: &str, params: Option<&Value>) -> Result<Value, CallError> {
+        let deadline = Instant::now() + self.options.timeout;
+        let mut link = self.connect(deadline)?;
+        self.next_id += 1;
+        let request = Request { id: self.next_id, method, params, target: &self.target };
+        let result = request.call(link.as_mut(), &self.options, deadline);
+        if matches!(result, Ok(_) | Err(CallError::Remote { .. })) {
+            self.link = Some(link);
+        }
+        // Else whatever still comes on this connection is of no use.
+        result
+    }
+
+    /// Forgets the connection, so that the next call makes a new one.
+    pub fn disconnect(&mut self) {
+        self.link = None;
+    }
+
+    /// The connection there is, or a new one; tried again if that helps.
+    fn connect(&mut self, deadline: Instant) -> Result<Box<dyn Link>, CallError> {
+        if let Some(link) = self.link.take() {
+            return Ok(link);
+        }
+        loop {
+            match self.target.connect(&self.options, deadline) {
+                Err(CallError::Unreachable { .. })
+                    if self.target.is_kept() && Instant::now() + RETRY < deadline =>
+                {
+                    std::thread::sleep(RETRY);
+                }
+                connected => return connected,
+            }
+        }
+    }
+}
+
+/// One call.
+struct Request<'c> {
+    id: u64,
+    method: &'c str,
+    params: Option<&'c Value>,
+    target: &'c Target,
+}
+
+impl Request<'_> {
+    fn call(
+        &self,
+        link: &mut dyn Link,
+        options: &Options,
+        deadline: Instant,
+    ) -> Result<Value, CallError> {
+        let reply = self.exchange(link, None, deadline)?;
+        let Some(challenge) = login::challenge(&reply) else { return result(&reply) };
+        let credentials = options.credentials.as_ref().ok_or(CallError::NoCredentials)?;
+        let auth = login::answer(challenge, credentials)?;
+        let reply = self.exchange(link, Some(auth), deadline)?;
+        match login::challenge(&reply) {
+            Some(_) => Err(CallError::WrongPassword),
+            None => result(&reply),
+        }
+    }
+
+    /// Sends the frame and waits for its reply.
+    fn exchange(
+        &self,
+        link: &mut dyn Link,
+        auth: Option<Value>,
+        deadline: Instant,
+    ) -> Result<Value, CallError> {
+        let mut frame = json!({ "src": self.target.source(), "id": self.id });
+        if let Some(device) = self.target.device() {
+            frame["dst"] = device.into();
+        }
+        frame["method"] = self.method.into();
+        if let Some(params) = self.params {
+            frame["params"] = params.clone();
+        }
+        let may_repeat = link.is_lossy() && auth.is_none() && is_repeatable(self.method);
+        if let Some(auth) = auth {
+            frame["auth"] = auth;
+        }
+        let frame = frame.to_string();
+        let started = Instant::now();
+        let sendings = if may_repeat { SENDINGS } else { 1 };
+        for left in (1..=sendings).rev() {
+            link.send(frame.as_bytes(), deadline)?;
+            let now = Instant::now();
+            let until = now + deadline.saturating_duration_since(now) / left;
+            while let Some(reply) = link.receive(until)? {
+                match serde_json::from_slice::<Value>(&reply) {
+                    Ok(reply) if reply["id"] == self.id && reply.get("method").is_none() => {
+                        return Ok(reply);
+                    }
+                    // A log line, a late reply, somebody else's request.
+                    _ => {}
+                }
+            }
+        }
+        let timeout = deadline.saturating_duration_since(started);
+        Err(CallError::Late { url: self.target.to_string(), timeout, advice: self.target.advice() })
+    }
+}
+
+/// Whether it does no harm if the device carries a request out twice.
+fn is_repeatable(method: &str) -> bool {
+    let method = method.to_ascii_lowercase();
+    let reads = ["ota.getbootstate", "ota.status", "ota.write", "sys.getinfo"];
+    reads.contains(&&method[..]) || method.starts_with("rpc.")
+}
+
+/// The result in a reply. An error of code 0 is a success: old devices reply so to `OTA.Update`.
+fn result(reply: &Value) -> Result<Value, CallError> {
+    match reply.get("error") {
+        Some(error) if error["code"] != 0 => Err(CallError::Remote {
+            code: error["code"].as_i64().unwrap_or(-1),
+            message: error["message"].as_str().unwrap_or_default().to_owned(),
+        }),
+        Some(_) => Ok(Value::Null),
+        None => Ok(reply.get("result").cloned().unwrap_or_default()),
+    }
+}
+
+/// Whether `url` is of this computer, so that no proxy is asked.
+pub(super) fn is_loopback(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = host.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    host.starts_with("[::1]")
+        || name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_told_from_the_rest() {
+        for url in ["http://127.0.0.1:80/x", "http://localhost", "127.1.2.3", "http://[::1]:5/"] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in ["http://10.0.0.1", "http://127.0.0.1.example.org", "http://host/127.0.0.1"] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn results_and_errors_are_told_apart_as_mos_does() {
+        assert_eq!(result(&json!({ "result": { "a": 1 } })), Ok(json!({ "a": 1 })));
+        assert_eq!(result(&json!({ "id": 1 })), Ok(Value::Null));
+        assert_eq!(result(&json!({ "error": { "code": 0, "message": "fine" } })), Ok(Value::Null));
+        let error = result(&json!({ "error": { "code": -1, "message": "no" } })).unwrap_err();
+        assert_eq!(error.to_string(), "remote error -1: no");
+    }
+}

@@ -1,0 +1,314 @@
+//! An update in pieces, as `mos ota` sends it: `OTA.Status`, `OTA.Begin`, `OTA.Write` ...,
+//! `OTA.End`.
+//!
+//! A lost reply, a lost connection and a reboot of the device in the midst are got over: the same
+//! piece is sent again, or the update is begun again, and the device says from where on it needs the
+//! rest.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{CallError, Client, Target};
+
+/// The largest piece that devices of this engine take with room to spare, in bytes.
+const CHUNK_BYTES: usize = 8 * 1024;
+/// A piece that fits a packet of Ethernet with all around it.
+const DATAGRAM_CHUNK_BYTES: usize = 900;
+/// What `mos` sends: every device takes it.
+const SMALL_CHUNK_BYTES: usize = 512;
+/// Between two looks at a device that is away.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How to send an update.
+#[derive(Clone, Debug)]
+pub struct PushOptions {
+    /// Bytes of a piece; none: what the transport and the device can take.
+    pub chunk_bytes: Option<usize>,
+    /// After how many s without progress the device gives up.
+    pub update_timeout_s: u32,
+    /// How many s the new image has to be committed in; 0: it commits itself.
+    pub commit_timeout_s: u32,
+    /// How often a piece is sent before it is given up.
+    pub attempts: u32,
+    /// How long the device may be away for a reboot.
+    pub reboot: Duration,
+}
+
+impl Default for PushOptions {
+    /// Those of `mos`: 600 s, 300 s. 5 attempts, a minute for a reboot.
+    fn default() -> Self {
+        Self {
+            chunk_bytes: None,
+            update_timeout_s: 600,
+            commit_timeout_s: 300,
+            attempts: 5,
+            reboot: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Something that happens on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PushEvent {
+    /// So many bytes are there; some may have been there before.
+    Sent {
+        /// Offset in the bundle in bytes.
+        offset: usize,
+    },
+    /// The last piece is sent again.
+    Again {
+        /// Why.
+        reason: String,
+    },
+    /// The device lost the session: it is begun again.
+    BegunAgain,
+}
+
+/// What an update led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// Version of the image that runs now.
+    pub version: String,
+    /// It is committed.
+    pub is_committed: bool,
+}
+
+/// Why an update failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// The device does something else.
+    #[error(
+        "the device is busy with an update (state {state}, {message}); wait for its end, or end \
+        it: ota-sim call --port ... OTA.Abort"
+    )]
+    Busy {
+        /// Of `OTA.Status`.
+        state: i64,
+        /// What the device says of it.
+        message: String,
+    },
+    /// The file cannot be an update.
+    #[error("the file is empty")]
+    Empty,
+    /// A call failed for good.
+    #[error("{method}: {error}")]
+    Call {
+        /// Which.
+        method: &'static str,
+        /// Why.
+        error: CallError,
+    },
+    /// All of it was sent, but the device still runs what it ran.
+    #[error(
+        "the update was sent, but the device still runs {version}: it was rolled back or refused \
+        ({message})"
+    )]
+    NotInstalled {
+        /// What it runs.
+        version: String,
+        /// What `OTA.Status` says.
+        message: String,
+    },
+}
+
+/// Sends a bundle and waits until the device has booted it.
+///
+/// # Errors
+/// [`PushError`]. An update that was begun is given up.
+pub fn push(
+    client: &mut Client,
+    bundle: &[u8],
+    options: &PushOptions,
+    tell: &mut dyn FnMut(PushEvent),
+) -> Result<Pushed, PushError> {
+    if bundle.is_empty() {
+        return Err(PushError::Empty);
+    }
+    let mut session = Session { client, bundle, options, tell };
+    let before = session.active_slot()?;
+    session.need_idle()?;
+    if let Err(error) = session.send() {
+        // An end before the end is an abort. There may be nobody to hear it.
+        let _ = session.client.call("OTA.End", None);
+        return Err(error);
+    }
+    session.end(before)?;
+    session.wait_for_boot(before)
+}
+
+struct Session<'s> {
+    client: &'s mut Client,
+    bundle: &'s [u8],
+    options: &'s PushOptions,
+    tell: &'s mut dyn FnMut(PushEvent),
+}
+
+impl Session<'_> {
+    fn call(&mut self, method: &'static str, params: Option<&Value>) -> Result<Value, PushError> {
+        self.client.call(method, params).map_err(|error| PushError::Call { method, error })
+    }
+
+    fn active_slot(&mut self) -> Result<i64, PushError> {
+        let state = self.call("OTA.GetBootState", None)?;
+        Ok(state["active_slot"].as_i64().unwrap_or(-1))
+    }
+
+    fn need_idle(&mut self) -> Result<(), PushError> {
+        let status = self.call("OTA.Status", None)?;
+        match status["state"].as_i64().unwrap_or(-1) {
+            0 | 2 => Ok(()),
+            state => Err(PushError::Busy { state, message: text(&status["message"]) }),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), PushError> {
+        let begin = json!({
+            "timeout": self.options.update_timeout_s,
+            "commit_timeout": self.options.commit_timeout_s,
+            "size": self.bundle.len(),
+        });
+        self.call("OTA.Begin", Some(&begin)).map(drop)
+    }
+
+    /// Sends all of it.
+    fn send(&mut self) -> Result<(), PushError> {
+        self.begin()?;
+        let mut chunk = self.options.chunk_bytes.unwrap_or(match self.client.target {
+            Target::Udp { .. } => DATAGRAM_CHUNK_BYTES,
+            _ => CHUNK_BYTES,
+        });
+        let (mut offset, mut attempt, mut begun) = (0, 1, 1);
+        while offset < self.bundle.len() {
+            let end = self.bundle.len().min(offset.saturating_add(chunk));
+            let data = STANDARD.encode(&self.bundle[offset..end]);
+            let write = json!({ "offset": offset, "data": data });
+            let error = match self.client.call("OTA.Write", Some(&write)) {
+                Ok(result) => {
+                    offset = self.next_offset(&result, end);
+                    attempt = 1;
+                    (self.tell)(PushEvent::Sent { offset });
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let is_first = offset == 0 && self.options.chunk_bytes.is_none();
+            if is_first && chunk > SMALL_CHUNK_BYTES && !is_lost(&error) {
+                // Not every device has room for so much.
+                chunk = SMALL_CHUNK_BYTES;
+                continue;
+            }
+            attempt += 1;
+            if attempt > self.options.attempts {
+                return Err(PushError::Call { method: "OTA.Write", error });
+            }
+            (self.tell)(PushEvent::Again { reason: error.to_string() });
+            match &error {
+                CallError::Remote { message, .. } => match expected_offset(message) {
+                    Some(expected) if expected < self.bundle.len() => offset = expected,
+                    // The session is gone, or the device has refused what it got.
+                    _ if self.is_receiving()? => {
+                        return Err(PushError::Call { method: "OTA.Write", error });
+                    }
+                    _ if self.failed()? || begun >= self.options.attempts => {
+                        return Err(PushError::Call { method: "OTA.Write", error });
+                    }
+                    _ => {
+                        begun += 1;
+                        offset = 0;
+                        (self.tell)(PushEvent::BegunAgain);
+                        self.begin()?;
+                    }
+                },
+                _ if is_lost(&error) => self.client.disconnect(),
+                _ => return Err(PushError::Call { method: "OTA.Write", error }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where to go on.
+    fn next_offset(&self, result: &Value, end: usize) -> usize {
+        let offset = |key: &str| {
+            let offset = result.get(key).and_then(Value::as_u64)?;
+            usize::try_from(offset).ok().filter(|offset| *offset <= self.bundle.len())
+        };
+        offset("wanted_offset").or_else(|| offset("offset")).unwrap_or(end)
+    }
+
+    fn is_receiving(&mut self) -> Result<bool, PushError> {
+        Ok(self.call("OTA.Status", None)?["state"] == 1)
+    }
+
+    /// Whether the device has given the update up for a reason of its own.
+    fn failed(&mut self) -> Result<bool, PushError> {
+        Ok(self.call("OTA.Status", None)?["state"] == 2)
+    }
+
+    /// Says that all is sent. If the reply is lost, the device's state tells what became of it.
+    fn end(&mut self, before: i64) -> Result<(), PushError> {
+        match self.client.call("OTA.End", None) {
+            Ok(_) => Ok(()),
+            Err(error) if is_lost(&error) => {
+                (self.tell)(PushEvent::Again { reason: error.to_string() });
+                let state = self.wait_for("OTA.GetBootState")?;
+                match state["active_slot"] == before && !self.is_receiving()? {
+                    true => Err(PushError::Call { method: "OTA.End", error }),
+                    false if state["active_slot"] != before => Ok(()),
+                    false => self.call("OTA.End", None).map(drop),
+                }
+            }
+            Err(error) => Err(PushError::Call { method: "OTA.End", error }),
+        }
+    }
+
+    fn wait_for_boot(&mut self, before: i64) -> Result<Pushed, PushError> {
+        let info = self.wait_for("Sys.GetInfo")?;
+        let version = text(&info["fw_version"]);
+        let state = self.call("OTA.GetBootState", None)?;
+        if state["active_slot"] == before {
+            let status = self.call("OTA.Status", None)?;
+            return Err(PushError::NotInstalled { version, message: text(&status["message"]) });
+        }
+        Ok(Pushed { version, is_committed: state["is_committed"] == true })
+    }
+
+    /// Calls until the device is back.
+    fn wait_for(&mut self, method: &'static str) -> Result<Value, PushError> {
+        let deadline = Instant::now() + self.options.reboot;
+        loop {
+            let error = match self.client.call(method, None) {
+                Ok(result) => return Ok(result),
+                Err(error) => error,
+            };
+            // 418: it is about to reboot.
+            let is_away = is_lost(&error) || matches!(error, CallError::Remote { code: 418, .. });
+            if !is_away || Instant::now() >= deadline {
+                return Err(PushError::Call { method, error });
+            }
+            if is_lost(&error) {
+                self.client.disconnect();
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+/// Whether nobody knows what became of a call.
+fn is_lost(error: &CallError) -> bool {
+    use CallError::{Late, Lost, NoAnswer, Unreachable};
+    matches!(error, Late { .. } | Lost { .. } | NoAnswer | Unreachable { .. })
+}
+
+/// Out of the error of a piece that is not the next: `... expected offset 1024`.
+fn expected_offset(message: &str) -> Option<usize> {
+    let (_, rest) = message.split_once("expected offset ")?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..digits].parse().ok()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,90 @@
+//! A frame in each text message.
+
+use std::time::{Duration, Instant};
+
+use tungstenite::client::IntoClientRequest;
+use tungstenite::http::HeaderValue;
+use tungstenite::{Message, WebSocket};
+
+use super::stream::{Stream, is_late};
+use super::{CallError, Link, Options};
+use crate::host::tls;
+
+/// What `mos` speaks.
+const PROTOCOL: &str = "clubby.cesanta.com";
+/// How long the farewell may take.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+pub(super) struct WebSocketLink {
+    socket: WebSocket<Stream>,
+    url: String,
+}
+
+impl WebSocketLink {
+    pub(super) fn connect(
+        url: &str,
+        options: &Options,
+        deadline: Instant,
+    ) -> Result<Self, CallError> {
+        let unreachable = |reason: String| CallError::Unreachable { url: url.to_owned(), reason };
+        let (scheme, rest) = url.split_once("://").unwrap_or(("ws", url));
+        let host = rest.split('/').next().unwrap_or_default();
+        let is_tls = scheme == "wss";
+        let address = match host.rsplit_once(':') {
+            Some((_, port)) if !port.contains(']') => host.to_owned(),
+            _ => format!("{host}:{}", if is_tls { 443 } else { 80 }),
+        };
+        let tls = match is_tls {
+            true => Some(tls::client(options.authorities.as_deref())),
+            false => None,
+        };
+        let tls = tls.transpose().map_err(|error| unreachable(error.to_string()))?;
+        let stream = Stream::connect(&address, tls, deadline);
+        let stream = stream.map_err(|error| unreachable(error.to_string()))?;
+        let mut request =
+            url.into_client_request().map_err(|error| unreachable(error.to_string()))?;
+        let protocol = HeaderValue::from_static(PROTOCOL);
+        request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+        let (socket, _) = tungstenite::client(request, stream)
+            .map_err(|error| unreachable(format!("no WebSocket: {error}")))?;
+        Ok(Self { socket, url: url.to_owned() })
+    }
+
+    fn lost(&self, reason: impl ToString) -> CallError {
+        CallError::Lost { url: self.url.clone(), reason: reason.to_string() }
+    }
+}
+
+impl Link for WebSocketLink {
+    fn send(&mut self, frame: &[u8], _: Instant) -> Result<(), CallError> {
+        let text = String::from_utf8_lossy(frame).into_owned() + "\n";
+        self.socket.send(Message::text(text)).map_err(|error| self.lost(error))
+    }
+
+    fn receive(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CallError> {
+        loop {
+            self.socket.get_ref().wait_until(deadline).map_err(|error| self.lost(error))?;
+            match self.socket.read() {
+                Ok(Message::Text(text)) => return Ok(Some(text.as_bytes().to_vec())),
+                Ok(Message::Close(Some(frame))) => return Err(self.lost(frame)),
+                Ok(Message::Close(None)) => return Err(self.lost("closed")),
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(error)) if is_late(&error) => return Ok(None),
+                Err(error) => return Err(self.lost(error)),
+            }
+        }
+    }
+}
+
+impl Drop for WebSocketLink {
+    fn drop(&mut self) {
+        let frame = tungstenite::protocol::CloseFrame {
+            code: tungstenite::protocol::frame::coding::CloseCode::Normal,
+            reason: "".into(),
+        };
+        // A device that is gone need not be told.
+        let _ = self.socket.get_ref().wait_until(Instant::now() + FAREWELL);
+        let _ = self.socket.close(Some(frame));
+        let _ = self.socket.flush();
+    }
+}
