@@ -87,8 +87,8 @@ fn frame(received: &Result<Message, axum::Error>) -> Result<Option<Vec<u8>>, Opt
     let frame = match received {
         Ok(Message::Text(text)) => websocket::frame(websocket::Message::Text(text.as_bytes())),
         Ok(Message::Binary(bytes)) => websocket::frame(websocket::Message::Binary(bytes)),
-        Ok(Message::Ping(_) | Message::Pong(_)) => return Ok(None),
-        Ok(Message::Close(_)) => return Err(None),
+        // A farewell is answered when the next message is asked for, which is none.
+        Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_)) => return Ok(None),
         Err(error) => return Err(reason(error)),
     };
     frame.map(|frame| Some(frame.to_vec())).map_err(Some)

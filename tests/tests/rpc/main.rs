@@ -1,6 +1,10 @@
 //! The RPC service as clients meet it: a device on every transport, through real sockets, a real
 //! broker and a real pseudo terminal.
 
+mod auth;
 mod broker;
 mod flows;
+mod raw;
 mod rig;
+mod rules;
+mod wire;

@@ -37,7 +37,7 @@ pub(crate) enum Wire {
 }
 
 pub(crate) struct Rig {
-    pub(crate) host: DeviceHost,
+    _host: DeviceHost,
     pub(crate) files: Files,
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
@@ -46,6 +46,8 @@ pub(crate) struct Rig {
     pub(crate) broker: Option<Mosquitto>,
     file_server: Server,
     notices: mpsc::Receiver<Notice>,
+    /// Told each time that the device has subscribed.
+    subscribed: Option<mpsc::Receiver<()>>,
     _http: Server,
     _transports: Vec<Transport>,
 }
@@ -76,6 +78,7 @@ impl Rig {
         let udp_address = socket.local_addr().unwrap();
         let handle = host.handle();
         transports.push(Transport::start("udp", move || udp::serve(socket, handle)).unwrap());
+        let mut subscribed = None;
         if let Some(broker) = &broker {
             let url = format!("mqtt://127.0.0.1:{}", broker.port());
             let options = url.parse::<Broker>().unwrap().options(settings.id, None).unwrap();
@@ -88,14 +91,14 @@ impl Rig {
             let handle = host.handle();
             let serve = move || mqtt::serve(options, handle, tell);
             transports.push(Transport::start("mqtt", serve).unwrap());
-            is_ready.recv_timeout(PATIENCE).unwrap();
+            subscribed = Some(is_ready);
         }
         let line = SerialLine::pty().unwrap();
         let tty = line.path().to_owned();
         host.attach(line);
         let files = Files::new();
         let mut rig = Self {
-            host,
+            _host: host,
             file_server: Server::start(LOCAL, files.router()).unwrap(),
             files,
             http: web.address(),
@@ -104,6 +107,7 @@ impl Rig {
             tty,
             broker,
             notices,
+            subscribed,
             _http: web,
             _transports: transports,
         };
@@ -134,11 +138,16 @@ impl Rig {
         Client::new(&self.url(wire), Options::with_timeout(PATIENCE)).unwrap()
     }
 
-    /// Waits for the next boot, and tells which version.
+    /// Waits for the next boot, until the device can be reached again, and tells which version.
     pub(crate) fn booted(&mut self) -> String {
         loop {
             match self.notices.recv_timeout(PATIENCE).expect("the device boots") {
-                Notice::Event(Event::Booted(report)) => return report.version,
+                Notice::Event(Event::Booted(report)) => {
+                    if let Some(subscribed) = &self.subscribed {
+                        subscribed.recv_timeout(PATIENCE).expect("the device subscribes");
+                    }
+                    return report.version;
+                }
                 _ => {}
             }
         }

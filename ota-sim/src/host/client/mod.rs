@@ -28,8 +28,8 @@ pub use target::Target;
 
 /// Between two attempts to connect.
 const RETRY: Duration = Duration::from_secs(2);
-/// A request that may be repeated is sent so often over a transport that loses some.
-const SENDINGS: u32 = 4;
+/// Over a transport that loses some, a request that may be repeated is sent again after this time.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// How to talk to a device.
 #[derive(Clone, Debug)]
@@ -255,11 +255,9 @@ impl Request<'_> {
         }
         let frame = frame.to_string();
         let started = Instant::now();
-        let sendings = if may_repeat { SENDINGS } else { 1 };
-        for left in (1..=sendings).rev() {
+        while Instant::now() < deadline {
             link.send(frame.as_bytes(), deadline)?;
-            let now = Instant::now();
-            let until = now + deadline.saturating_duration_since(now) / left;
+            let until = if may_repeat { deadline.min(Instant::now() + AGAIN) } else { deadline };
             while let Some(reply) = link.receive(until)? {
                 match serde_json::from_slice::<Value>(&reply) {
                     Ok(reply) if reply["id"] == self.id && reply.get("method").is_none() => {

@@ -88,4 +88,9 @@ impl Link for Session {
             }
         }
     }
+
+    /// A broker drops what comes for a device that is away.
+    fn is_lossy(&self) -> bool {
+        true
+    }
 }
