@@ -318,8 +318,8 @@ fn calls_print_results_and_remote_errors_as_mos_does() {
 #[test]
 fn calls_that_reach_nobody_say_why() {
     let folder = folder();
-    let words = err(folder.path(), &["call", "--port", "mqtt://host/dev", "RPC.List"]);
-    assert!(words.contains("only http:// is supported"), "{words}");
+    let words = err(folder.path(), &["call", "--port", "ftp://host/dev", "RPC.List"]);
+    assert!(words.contains("mqtt://HOST/DEVICE"), "{words}");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{free}");
     let words = err(folder.path(), &["call", "--port", &url, "RPC.List"]);

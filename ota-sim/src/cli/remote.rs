@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use ota_sim::host::client::{self, Client, Credentials};
 
 #[derive(Args)]
+#[group(id = "remote")]
 pub(crate) struct Options {
     /// Where the device is: http://HOST:PORT (the path is /rpc unless given), ws://HOST:PORT,
     /// tcp://HOST:PORT, udp://HOST:PORT, mqtt://[USER:PASSWORD@]BROKER[:PORT]/DEVICE, or a serial

@@ -19,26 +19,38 @@ pub(crate) struct Mosquitto {
 }
 
 impl Mosquitto {
-    /// Starts one, with more lines for its configuration. None, told and counted as skipped, where
-    /// it is not installed.
+    /// Starts one. None, told and counted as skipped, where it is not installed.
     pub(crate) fn start(test: &str) -> Option<Self> {
+        Self::with(test, "")
+    }
+
+    /// The same, with more lines for its configuration.
+    pub(crate) fn with(test: &str, lines: &str) -> Option<Self> {
         let Some(program) = find() else {
             skip(test);
             return None;
         };
         // Another program may take the port before the broker does.
         (0..5)
-            .find_map(|_| Self::try_start(&program))
+            .find_map(|_| Self::try_start(&program, lines))
             .or_else(|| panic!("mosquitto does not start"))
     }
 
-    fn try_start(program: &Path) -> Option<Self> {
+    fn try_start(program: &Path, lines: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = folder.path().join("mosquitto.conf");
+        let listener = format!(
+            "listener {port} 127.0.0.1
+allow_anonymous true
+"
+        );
         std::fs::write(
             &config,
-            format!("listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"),
+            format!(
+                "{listener}set_tcp_nodelay true
+{lines}"
+            ),
         )
         .unwrap();
         let mut child = Command::new(program)

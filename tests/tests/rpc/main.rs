@@ -7,4 +7,5 @@ mod flows;
 mod raw;
 mod rig;
 mod rules;
+mod tls;
 mod wire;

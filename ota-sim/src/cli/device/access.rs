@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::cli::{forever, read};
 
 #[derive(Args)]
+#[group(id = "access")]
 pub(super) struct Options {
     /// Somebody who may call the device, by digest authentication; then nobody else may. May be
     /// repeated

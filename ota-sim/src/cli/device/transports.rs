@@ -18,6 +18,7 @@ use rumqttc::MqttOptions;
 use crate::cli::print;
 
 #[derive(Args)]
+#[group(id = "transports")]
 pub(super) struct Options {
     /// Address of the HTTP and WebSocket server, such as localhost:8080; port 0: any free one; off:
     /// none

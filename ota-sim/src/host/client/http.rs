@@ -7,7 +7,7 @@ use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::login::HttpLogin;
-use super::{CallError, Link, Options, is_loopback};
+use super::{CallError, Link, Options, is_loopback, unreachable};
 use crate::host::tls;
 
 pub(super) struct Http {
@@ -27,7 +27,7 @@ impl Http {
             config = config.proxy(None);
         }
         if let Some(path) = &options.authorities {
-            let roots = tls::read_certificates(path).map_err(|error| unreachable(url, &error))?;
+            let roots = tls::read_certificates(path).map_err(|error| failed(url, &error))?;
             let roots = roots.iter().map(|root| ureq::tls::Certificate::from_der(root).to_owned());
             let roots = RootCerts::from(roots.collect::<Vec<_>>());
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
@@ -69,7 +69,11 @@ impl Http {
                 advice: "the device may be busy or hang: ask it for OTA.Status, or wait longer with \
                          --timeout",
             },
-            other => unreachable(&self.url, other),
+            ureq::Error::Io(error) => unreachable(&self.url, error),
+            ureq::Error::Rustls(error) => {
+                CallError::Untrusted { url: self.url.clone(), reason: error.to_string() }
+            }
+            other => failed(&self.url, other),
         }
     }
 }
@@ -107,6 +111,6 @@ impl Link for Http {
     }
 }
 
-fn unreachable(url: &str, error: &dyn std::error::Error) -> CallError {
+fn failed(url: &str, error: &dyn std::error::Error) -> CallError {
     CallError::Unreachable { url: url.to_owned(), reason: error.to_string() }
 }

@@ -10,7 +10,7 @@ use ota_rpc::limits::MAX_XOFF_MS;
 use rustix::event::PollFlags;
 
 use super::stream::{Stream, is_late};
-use super::{CallError, Link};
+use super::{CallError, Link, unreachable};
 use crate::host::serial::SerialLine;
 
 /// The longest reply, in bytes.
@@ -251,8 +251,4 @@ impl Wire for Uart {
         }
         Ok(())
     }
-}
-
-fn unreachable(url: &str, error: &io::Error) -> CallError {
-    CallError::Unreachable { url: url.to_owned(), reason: error.to_string() }
 }

@@ -111,6 +111,17 @@ pub enum CallError {
         /// What is wrong.
         reason: String,
     },
+    /// A server with TLS that nobody vouches for.
+    #[error(
+        "{url}: the server is not to be trusted ({reason}); give --ca FILE with the certificate \
+        of who vouches for it"
+    )]
+    Untrusted {
+        /// Where.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The connection ended before the reply came.
     #[error(
         "{url}: the connection was lost before the reply came ({reason}); the device may have \
@@ -205,6 +216,16 @@ impl Client {
                 connected => return connected,
             }
         }
+    }
+}
+
+/// Why a connection could not be made.
+fn unreachable(url: &str, error: &std::io::Error) -> CallError {
+    let (url, reason) = (url.to_owned(), error.to_string());
+    // What TLS does not like.
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => CallError::Untrusted { url, reason },
+        _ => CallError::Unreachable { url, reason },
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ota_rpc::framing::mqtt::ClientSource;
-use rumqttc::{Client, Connection, Event, Packet, QoS, RecvTimeoutError};
+use rumqttc::{Client, Connection, ConnectionError, Event, Packet, QoS, RecvTimeoutError};
 
 use super::{CallError, Link, Options};
 use crate::host::broker::{Broker, network};
@@ -47,20 +47,24 @@ impl Session {
             .subscribe(replies, QoS::AtLeastOnce)
             .map_err(|error| unreachable(error.to_string()))?;
         loop {
-            match session.next(deadline).map_err(|error| unreachable(error.to_string()))? {
-                Some(Event::Incoming(Packet::SubAck(_))) => return Ok(session),
-                Some(_) => {}
-                None => return Err(unreachable("the broker does not answer".to_owned())),
+            match session.next(deadline) {
+                Ok(Some(Event::Incoming(Packet::SubAck(_)))) => return Ok(session),
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(unreachable("the broker does not answer".to_owned())),
+                Err(error @ ConnectionError::Tls(_)) => {
+                    return Err(CallError::Untrusted { url, reason: error.to_string() });
+                }
+                Err(error) => return Err(unreachable(error.to_string())),
             }
         }
     }
 
-    fn next(&mut self, deadline: Instant) -> Result<Option<Event>, rumqttc::ConnectionError> {
+    fn next(&mut self, deadline: Instant) -> Result<Option<Event>, ConnectionError> {
         let time = deadline.saturating_duration_since(Instant::now());
         match self.connection.recv_timeout(time) {
             Ok(event) => event.map(Some),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(rumqttc::ConnectionError::RequestsDone),
+            Err(RecvTimeoutError::Disconnected) => Err(ConnectionError::RequestsDone),
         }
     }
 

@@ -41,7 +41,9 @@ impl Stream {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
         let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        Ok(Self::Tls(Box::new(StreamOwned::new(connection, stream))))
+        let mut stream = StreamOwned::new(connection, stream);
+        stream.conn.complete_io(&mut stream.sock)?;
+        Ok(Self::Tls(Box::new(stream)))
     }
 
     /// How long reading may wait.

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use super::stream::is_late;
-use super::{CallError, Link};
+use super::{CallError, Link, unreachable};
 
 /// The longest datagram, in bytes.
 const MAX_DATAGRAM_BYTES: usize = 64 * 1024;
@@ -56,8 +56,4 @@ impl Link for Datagrams {
     fn is_lossy(&self) -> bool {
         true
     }
-}
-
-fn unreachable(url: &str, error: &std::io::Error) -> CallError {
-    CallError::Unreachable { url: url.to_owned(), reason: error.to_string() }
 }

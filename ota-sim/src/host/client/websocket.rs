@@ -7,7 +7,7 @@ use tungstenite::http::HeaderValue;
 use tungstenite::{Message, WebSocket};
 
 use super::stream::{Stream, is_late};
-use super::{CallError, Link, Options};
+use super::{CallError, Link, Options, unreachable};
 use crate::host::tls;
 
 /// What `mos` speaks.
@@ -26,7 +26,7 @@ impl WebSocketLink {
         options: &Options,
         deadline: Instant,
     ) -> Result<Self, CallError> {
-        let unreachable = |reason: String| CallError::Unreachable { url: url.to_owned(), reason };
+        let failed = |reason: String| CallError::Unreachable { url: url.to_owned(), reason };
         let (scheme, rest) = url.split_once("://").unwrap_or(("ws", url));
         let host = rest.split('/').next().unwrap_or_default();
         let is_tls = scheme == "wss";
@@ -38,15 +38,14 @@ impl WebSocketLink {
             true => Some(tls::client(options.authorities.as_deref())),
             false => None,
         };
-        let tls = tls.transpose().map_err(|error| unreachable(error.to_string()))?;
+        let tls = tls.transpose().map_err(|error| failed(error.to_string()))?;
         let stream = Stream::connect(&address, tls, deadline);
-        let stream = stream.map_err(|error| unreachable(error.to_string()))?;
-        let mut request =
-            url.into_client_request().map_err(|error| unreachable(error.to_string()))?;
+        let stream = stream.map_err(|error| unreachable(url, &error))?;
+        let mut request = url.into_client_request().map_err(|error| failed(error.to_string()))?;
         let protocol = HeaderValue::from_static(PROTOCOL);
         request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
         let (socket, _) = tungstenite::client(request, stream)
-            .map_err(|error| unreachable(format!("no WebSocket: {error}")))?;
+            .map_err(|error| failed(format!("no WebSocket: {error}")))?;
         Ok(Self { socket, url: url.to_owned() })
     }
 
