@@ -9,6 +9,7 @@
 mod descriptor;
 mod engine;
 mod framings;
+mod http;
 mod input;
 mod json;
 mod memory;
@@ -18,6 +19,7 @@ mod rpc;
 pub use descriptor::descriptor_decode;
 pub use engine::engine_ops;
 pub use framings::framings;
+pub use http::http;
 pub use json::json_scan;
 pub use record::record_decode;
 
@@ -31,4 +33,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("engine_ops", engine_ops),
     ("json_scan", json_scan),
     ("framings", framings),
+    ("http", http),
 ];

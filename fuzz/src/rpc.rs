@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ota_rpc::auth::Access;
 use ota_rpc::ota::{Begin, BootState, BootStateChange, Ota, Progress, Report, Snapshot};
 use ota_rpc::platform::{Info, Platform};
 use ota_rpc::{Class, Config, Explain, Service};
@@ -12,6 +13,11 @@ pub(crate) const DEVICE: &str = "fuzz";
 /// A service that has done nothing yet.
 pub(crate) fn service() -> Service<'static, Board> {
     Service::new(Config::new(DEVICE), Board)
+}
+
+/// The same, for those whom it knows.
+pub(crate) fn service_with(access: Access<'_>) -> Service<'_, Board> {
+    Service::new(Config { access: Some(access), ..Config::new(DEVICE) }, Board)
 }
 
 /// An engine that remembers how much was written.
