@@ -20,7 +20,7 @@ enum Command {
     /// Tell the whole story: updates, trials, rollbacks, power cuts, on a device made for it
     Demo(demo::Options),
     /// Run a device whose flash is a file, with its RPC on HTTP, WebSocket, TCP, UDP, MQTT, serial
-    Device(cli::device::Options),
+    Device(Box<cli::device::Options>),
     /// Call an RPC method of a device, as `mos call` does
     Call(cli::call::Options),
     /// Send an update to a device, over any transport

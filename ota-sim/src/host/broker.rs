@@ -48,13 +48,8 @@ impl std::str::FromStr for Broker {
             "mqtts" => true,
             _ => return Err(error("not the URL of a broker")),
         };
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         // A password may contain an @, a host cannot.
-        let (authority, path) = match rest.rfind('@').unwrap_or(0) {
-            at => match rest[at..].find('/') {
-                Some(slash) => (&rest[..at + slash], &rest[at + slash + 1..]),
-                None => (rest, ""),
-            },
-        };
         let (credentials, address) = match authority.rsplit_once('@') {
             Some((login, address)) => {
                 let login = login.split_once(':').ok_or_else(|| error("a user has a password"))?;
@@ -144,12 +139,12 @@ mod tests {
             ("mqtt://host:99/dev", "host:99", "dev", None),
             ("mqtt://[::1]/dev/x", "[::1]:1883", "dev/x", None),
             ("mqtt://[::1]:7", "[::1]:7", "", None),
-            ("mqtt://u:p/@a:b@host/d", "host:1883", "d", Some(("u", "p/@a:b"))),
+            ("mqtt://u:p@a:b@host/d@1", "host:1883", "d@1", Some(("u", "p@a:b"))),
         ] {
             let broker: Broker = url.parse().unwrap();
             let found = broker.credentials.as_ref().map(|(user, pass)| (&user[..], &pass[..]));
             assert_eq!((&broker.address()[..], &broker.path[..], found), (address, path, login));
-            assert!(!broker.to_string().contains("p/@"));
+            assert!(!broker.to_string().contains("p@"));
         }
         for url in ["host", "http://host", "mqtt://", "mqtt://h:x", "mqtt://user@host"] {
             let error = url.parse::<Broker>().unwrap_err().to_string();

@@ -141,14 +141,12 @@ impl Rig {
     /// Waits for the next boot, until the device can be reached again, and tells which version.
     pub(crate) fn booted(&mut self) -> String {
         loop {
-            match self.notices.recv_timeout(PATIENCE).expect("the device boots") {
-                Notice::Event(Event::Booted(report)) => {
-                    if let Some(subscribed) = &self.subscribed {
-                        subscribed.recv_timeout(PATIENCE).expect("the device subscribes");
-                    }
-                    return report.version;
+            let notice = self.notices.recv_timeout(PATIENCE).expect("the device boots");
+            if let Notice::Event(Event::Booted(report)) = notice {
+                if let Some(subscribed) = &self.subscribed {
+                    subscribed.recv_timeout(PATIENCE).expect("the device subscribes");
                 }
-                _ => {}
+                return report.version;
             }
         }
     }

@@ -51,20 +51,22 @@ impl Session {
                 Ok(Some(Event::Incoming(Packet::SubAck(_)))) => return Ok(session),
                 Ok(Some(_)) => {}
                 Ok(None) => return Err(unreachable("the broker does not answer".to_owned())),
-                Err(error @ ConnectionError::Tls(_)) => {
-                    return Err(CallError::Untrusted { url, reason: error.to_string() });
-                }
-                Err(error) => return Err(unreachable(error.to_string())),
+                Err(error) => match *error {
+                    ConnectionError::Tls(error) => {
+                        return Err(CallError::Untrusted { url, reason: error.to_string() });
+                    }
+                    error => return Err(unreachable(error.to_string())),
+                },
             }
         }
     }
 
-    fn next(&mut self, deadline: Instant) -> Result<Option<Event>, ConnectionError> {
+    fn next(&mut self, deadline: Instant) -> Result<Option<Event>, Box<ConnectionError>> {
         let time = deadline.saturating_duration_since(Instant::now());
         match self.connection.recv_timeout(time) {
-            Ok(event) => event.map(Some),
+            Ok(event) => Ok(Some(event?)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(ConnectionError::RequestsDone),
+            Err(RecvTimeoutError::Disconnected) => Err(ConnectionError::RequestsDone.into()),
         }
     }
 
