@@ -3,6 +3,7 @@
 
 mod auth;
 mod broker;
+mod crowd;
 mod flows;
 mod raw;
 mod rig;
