@@ -29,7 +29,6 @@ pub enum ChannelKind {
 
 impl ChannelKind {
     /// How many kinds there are.
-    #[cfg(feature = "auth")]
     pub(crate) const COUNT: usize = 7;
 
     /// The name that access lists know it by.

@@ -6,6 +6,13 @@
 /// unread. Mongoose OS takes 4,096 on a serial line; there is room for 8 KiB chunks in `OTA.Write`.
 pub const MAX_REQUEST_BYTES: usize = 12 * 1024;
 
+/// Requests over one kind of channel that may come at once; more are answered by error 429. `mos ota`
+/// sends 2,048 for 1 MiB, one after the other.
+pub const MAX_REQUEST_BURST: u32 = 4_096;
+
+/// After that many, one more each so many ms.
+pub const REQUEST_MS: u32 = 1;
+
 /// Room for who is to get a reply that comes later (`id`, `src` and `tag` of the request as JSON).
 /// `mos` needs about 70 over MQTT.
 pub const MAX_OUTSTANDING_BYTES: usize = 256;

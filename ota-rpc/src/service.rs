@@ -2,6 +2,7 @@
 
 mod permit;
 mod poll;
+mod rate;
 mod reply;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -13,6 +14,7 @@ use ota_core::json::Text;
 
 pub use permit::Permit;
 pub use poll::{Deferred, Polled};
+use rate::Rate;
 pub(crate) use transfer::{Chunk, Job, Receiving, Source};
 pub use transfer::{FeedError, SourceError};
 use upload::GONE;
@@ -77,6 +79,7 @@ pub struct Service<'d, P> {
     pub(crate) message: String<MAX_MESSAGE_BYTES>,
     pub(crate) outstanding: Option<Outstanding>,
     pub(crate) reboot: Reboot,
+    rate: Rate,
     #[cfg(feature = "auth")]
     pub(crate) guard: crate::auth::Guard,
 }
@@ -155,6 +158,7 @@ impl<'d, P: Platform> Service<'d, P> {
             message: String::new(),
             outstanding: None,
             reboot: Reboot::Off,
+            rate: Rate::NEW,
             #[cfg(feature = "auth")]
             guard: crate::auth::Guard::new(),
         }

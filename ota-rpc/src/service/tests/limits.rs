@@ -8,8 +8,8 @@ use crate::error::Class;
 use crate::frame::Rejected;
 use crate::limits::{
     DEFAULT_UPDATE_TIMEOUT_S, FLUSH_WAIT_MS, MAX_ECHO_CHARS, MAX_MESSAGE_BYTES,
-    MAX_OUTSTANDING_BYTES, MAX_REQUEST_BYTES, MAX_URL_BYTES, REBOOT_DELAY_MS, UPDATE_REPLY_MS,
-    WRITE_PIECE_BYTES,
+    MAX_OUTSTANDING_BYTES, MAX_REQUEST_BURST, MAX_REQUEST_BYTES, MAX_URL_BYTES, REBOOT_DELAY_MS,
+    REQUEST_MS, UPDATE_REPLY_MS, WRITE_PIECE_BYTES,
 };
 use crate::service::{Reply, SourceError};
 
@@ -207,4 +207,32 @@ fn a_reply_that_is_still_to_be_sent_is_not_replaced() {
         assert!(bench.poll().reply.is_none());
     }
     bench.call_later("OTA.Update", r#"{"url":"x"}"#);
+}
+
+#[test]
+fn max_request_burst() {
+    use crate::channel::{Channel, ChannelKind};
+
+    let mut bench = Bench::new();
+    let ping = request("RPC.Ping", "");
+    let mut bench_call = |kind, now_ms| {
+        let from = Channel::new(super::bench::CHANNEL, kind, "");
+        let Bench { service, engine, out, .. } = &mut bench;
+        match service.handle(ping.as_bytes(), from, now_ms, engine, out).reply {
+            Reply::Frame(len) => String::from_utf8(out[..len].to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for _ in 0..MAX_REQUEST_BURST {
+        assert!(bench_call(ChannelKind::Tcp, 1000).contains("channel_info"));
+    }
+    let refused = bench_call(ChannelKind::Tcp, 1000);
+    assert!(refused.contains(r#""code":429,"message":"too many requests"#), "{refused}");
+    // Others are not held up, and with time there is room again.
+    assert!(bench_call(ChannelKind::Uart, 1000).contains("channel_info"));
+    let later = 1000 + 3 * u64::from(REQUEST_MS);
+    for _ in 0..3 {
+        assert!(bench_call(ChannelKind::Tcp, later).contains("channel_info"));
+    }
+    assert!(bench_call(ChannelKind::Tcp, later).contains("429"));
 }

@@ -206,6 +206,8 @@ impl Session<'_> {
             }
             (self.tell)(PushEvent::Again { reason: error.to_string() });
             match &error {
+                // Too many requests.
+                CallError::Remote { code: 429, .. } => std::thread::sleep(LOOK),
                 CallError::Remote { message, .. } => match expected_offset(message) {
                     Some(expected) if expected < self.bundle.len() => offset = expected,
                     // The session is gone, or the device has refused what it got.
