@@ -134,6 +134,9 @@ pub(crate) type Done = Result<(), Answered>;
 
 /// Carries out the method `name`.
 pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '_, O, P>) -> Done {
+    if !call.service.rate.admits(call.from.kind, call.now_ms) {
+        return Err(call.error(code::BUSY, format_args!("too many requests: try again later")));
+    }
     if let Some(left_ms) = call.service.reboot.shutting_down(call.now_ms) {
         let message = format_args!("shutting down in {left_ms} ms");
         return Err(call.error(code::SHUTTING_DOWN, message));

@@ -79,7 +79,7 @@ pub struct Service<'d, P> {
     pub(crate) message: String<MAX_MESSAGE_BYTES>,
     pub(crate) outstanding: Option<Outstanding>,
     pub(crate) reboot: Reboot,
-    rate: Rate,
+    pub(crate) rate: Rate,
     #[cfg(feature = "auth")]
     pub(crate) guard: crate::auth::Guard,
 }

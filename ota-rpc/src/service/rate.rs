@@ -4,34 +4,31 @@
 use crate::channel::ChannelKind;
 use crate::limits::{MAX_REQUEST_BURST, REQUEST_MS};
 
-/// Requests that were not forgotten yet, for each kind of channel.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
-    kinds: [Count; ChannelKind::COUNT],
-}
+/// How far requests are ahead of their time at most, in ms.
+const MAX_AHEAD_MS: u32 = MAX_REQUEST_BURST.saturating_mul(REQUEST_MS);
 
+/// For each kind of channel until when the requests that came would have taken, had there been one
+/// each [`REQUEST_MS`]; the low 32 bits of the time.
 #[derive(Clone, Copy, Debug)]
-struct Count {
-    requests: u32,
-    /// In 32 bits: to be silent for 50 days makes a device forget no less than to be so for a while.
-    seen_ms: u32,
+pub(crate) struct Rate {
+    until_ms: [u32; ChannelKind::COUNT],
 }
 
 impl Rate {
-    pub(super) const NEW: Self =
-        Self { kinds: [Count { requests: 0, seen_ms: 0 }; ChannelKind::COUNT] };
+    pub(crate) const NEW: Self = Self { until_ms: [0; ChannelKind::COUNT] };
 
     /// Counts a request. False: there were too many.
-    pub(super) fn admits(&mut self, kind: ChannelKind, now_ms: u64) -> bool {
-        // The low half.
+    pub(crate) fn admits(&mut self, kind: ChannelKind, now_ms: u64) -> bool {
         let now_ms = u32::try_from(now_ms & u64::from(u32::MAX)).unwrap_or(0);
-        let Some(count) = self.kinds.get_mut(kind as usize) else { return true };
-        let forgotten = now_ms.wrapping_sub(count.seen_ms).checked_div(REQUEST_MS).unwrap_or(0);
-        count.requests = count.requests.saturating_sub(forgotten);
-        count.seen_ms = now_ms;
-        let admits = count.requests < MAX_REQUEST_BURST;
+        let Some(until_ms) = self.until_ms.get_mut(kind as usize) else { return true };
+        // A time further ahead than any can be is one of the past.
+        let ahead_ms = match until_ms.wrapping_sub(now_ms) {
+            ahead_ms @ 0..=MAX_AHEAD_MS => ahead_ms,
+            _ => 0,
+        };
+        let admits = ahead_ms < MAX_AHEAD_MS;
         if admits {
-            count.requests = count.requests.saturating_add(1);
+            *until_ms = now_ms.wrapping_add(ahead_ms).wrapping_add(REQUEST_MS);
         }
         admits
     }

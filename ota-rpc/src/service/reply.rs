@@ -34,13 +34,6 @@ pub(super) fn handle<'r, O: Ota, P: Platform>(
             None => rejected(device, &frame, Rejected::NoMethod, out),
         };
     };
-    if !service.rate.admits(from.kind, now_ms) {
-        let reply = match frame.id {
-            Some(_) => too_many(device, &frame, out),
-            None => Reply::None,
-        };
-        return Outcome::just(reply);
-    }
     let mut call = Call::new(service, ota, frame, from, now_ms, Writer::new(out));
     // The error, if there is one, is written already.
     let _ = methods::run(method, &mut call);
@@ -67,13 +60,6 @@ fn finish<O, P>(mut call: Call<'_, '_, '_, O, P>) -> Reply {
         call.out.end_object();
     }
     match call.out.finish() {
-        Ok(len) => Reply::Frame(len),
-        Err(no_room) => Reply::NoRoom(no_room),
-    }
-}
-
-fn too_many(device: &str, frame: &Frame<'_>, out: &mut [u8]) -> Reply {
-    match frame.write_error(device, code::BUSY, "too many requests: try again in a second", out) {
         Ok(len) => Reply::Frame(len),
         Err(no_room) => Reply::NoRoom(no_room),
     }
