@@ -15,17 +15,20 @@ use rumqttc::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, Packet,
     Publish, QoS,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::broker::network;
-use super::owner::{Answer, DeviceHandle, Exchange, Peer};
+use super::owner::{Answer, DeviceHandle, Exchange, Peer, Pending};
 
-/// Requests at once; more wait at the broker.
-const MAX_REQUESTS: usize = 16;
+/// Requests that wait for their replies, or those for the broker; more are dropped.
+pub const MAX_REQUESTS: usize = 256;
+/// Replies on their way to the broker.
+const MAX_REPLIES: usize = 16;
 /// Between two attempts to reach the broker.
 const RETRY: Duration = Duration::from_secs(1);
-/// Packets on their way to the broker.
-const QUEUE: usize = 2 * MAX_REQUESTS;
+/// Packets on their way to the broker: replies, and what subscribes.
+const QUEUE: usize = 2 * MAX_REPLIES;
 
 /// Serves the broker of `options`, whose client id is the device's, until the runtime ends.
 /// `on_state` is told when the subscriptions are made, and why a connection ended.
@@ -47,6 +50,7 @@ pub async fn serve(
             client,
             device: device.clone(),
             requests: JoinSet::new(),
+            room: Arc::new(Semaphore::new(MAX_REPLIES)),
             replies: Arc::default(),
         };
         tokio::select! {
@@ -67,6 +71,7 @@ struct Connection {
     client: AsyncClient,
     device: DeviceHandle,
     requests: JoinSet<()>,
+    room: Arc<Semaphore>,
     replies: Arc<Mutex<Replies>>,
 }
 
@@ -74,7 +79,7 @@ struct Connection {
 #[derive(Default)]
 struct Replies {
     /// Given to the client, in this order.
-    queued: VecDeque<Exchange>,
+    queued: VecDeque<(Exchange, OwnedSemaphorePermit)>,
     /// Sent, by the number of the packet.
     sent: HashMap<u16, Exchange>,
 }
@@ -124,13 +129,17 @@ impl Connection {
             Ok(frame) => frame.to_vec(),
             Err(why) => return tracing::debug!("MQTT: message on {topic} dropped: {why}"),
         };
-        while self.requests.len() >= MAX_REQUESTS {
-            let _ = self.requests.join_next().await;
+        while self.requests.try_join_next().is_some() {}
+        if self.requests.len() >= MAX_REQUESTS {
+            return tracing::warn!("MQTT: more than {MAX_REQUESTS} requests wait: one is dropped");
         }
-        let (client, device, replies) =
-            (self.client.clone(), self.device.clone(), Arc::clone(&self.replies));
+        // In the order in which they came. No task of the device waits for what happens here.
+        let peer = Peer::new(ChannelKind::Mqtt, "");
+        let pending = self.device.send(peer, frame).await;
+        let (client, room, replies) =
+            (self.client.clone(), Arc::clone(&self.room), Arc::clone(&self.replies));
         self.requests.spawn(async move {
-            if let Err(error) = answer(frame, client, device, replies).await {
+            if let Err(error) = answer(pending, client, room, replies).await {
                 tracing::debug!("MQTT reply: {error}");
             }
         });
@@ -138,24 +147,26 @@ impl Connection {
 }
 
 async fn answer(
-    frame: Vec<u8>,
+    pending: Pending,
     client: AsyncClient,
-    device: DeviceHandle,
+    room: Arc<Semaphore>,
     replies: Arc<Mutex<Replies>>,
 ) -> Result<(), ClientError> {
-    let (answer, exchange) = device.rpc(Peer::new(ChannelKind::Mqtt, ""), frame).await;
+    let (answer, exchange) = pending.answer().await;
     let (Answer::Frame(reply) | Answer::Rejected(reply)) = answer else { return Ok(()) };
     let Some(topic) = ReplyTopic::of(&reply).map(|topic| topic.to_string()) else { return Ok(()) };
+    // It is never closed.
+    let Ok(permit) = room.acquire_owned().await else { return Ok(()) };
     // The client sends in the order in which it was asked to.
     let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
     client.try_publish(topic, QoS::AtLeastOnce, false, reply)?;
-    replies.queued.push_back(exchange);
+    replies.queued.push_back((exchange, permit));
     Ok(())
 }
 
 impl Replies {
     fn on_sent(&mut self, number: u16) {
-        if let Some(exchange) = self.queued.pop_front() {
+        if let Some((exchange, _permit)) = self.queued.pop_front() {
             self.sent.insert(number, exchange);
         }
     }

@@ -1,14 +1,15 @@
 //! Frames over TCP, one on each line.
 //!
 //! A request that is answered late does not hold up those behind it. When all connections are taken,
-//! the one that was silent for the longest is closed for a new one.
+//! the one that was silent for the longest is closed for a new one, if possible one that waits for
+//! no reply.
 
 use std::collections::HashMap;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ota_rpc::ChannelKind;
@@ -71,12 +72,19 @@ struct Guests {
 struct LastSeen {
     start: Instant,
     ms: AtomicU64,
+    /// Requests that wait for their replies.
+    pending: AtomicUsize,
 }
 
 impl LastSeen {
     fn touch(&self) {
         let ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Those that wait first, and of either the silent ones last.
+    fn order(&self) -> (bool, u64) {
+        (self.pending.load(Ordering::Relaxed) > 0, self.ms.load(Ordering::Relaxed))
     }
 }
 
@@ -88,7 +96,8 @@ impl Default for Guests {
 
 impl Guests {
     fn clock(&self) -> Arc<LastSeen> {
-        let seen = LastSeen { start: self.start, ms: AtomicU64::new(0) };
+        let seen =
+            LastSeen { start: self.start, ms: AtomicU64::new(0), pending: AtomicUsize::new(0) };
         seen.touch();
         Arc::new(seen)
     }
@@ -98,7 +107,7 @@ impl Guests {
         if self.tasks.len() < MAX_CONNECTIONS {
             return;
         }
-        let oldest = self.tasks.iter().min_by_key(|(_, (_, seen))| seen.ms.load(Ordering::Relaxed));
+        let oldest = self.tasks.iter().min_by_key(|(_, (_, seen))| seen.order());
         if let Some(id) = oldest.map(|(id, _)| *id)
             && let Some((task, _)) = self.tasks.remove(&id)
         {
@@ -140,6 +149,7 @@ async fn connection(
                 requests.spawn(async move { (pending.answer().await, quotes) });
             }
         }
+        seen.pending.store(requests.len(), Ordering::Relaxed);
         let idle = sleep_until(Instant::now() + IDLE_TIME);
         tokio::select! {
             read = stream.read(&mut buffer), if unread.is_empty() => {
@@ -154,7 +164,10 @@ async fn connection(
                 match answer {
                     Answer::Frame(frame) | Answer::Rejected(frame) if !frame.is_empty() => {
                         let bytes = wrap(&frame, tcp::envelope(quotes));
-                        timeout(WRITE_TIME, stream.write_all(&bytes)).await??;
+                        tokio::select! {
+                            written = timeout(WRITE_TIME, stream.write_all(&bytes)) => written??,
+                            () = reset(&mut resets) => return Ok(()),
+                        }
                         seen.touch();
                     }
                     Answer::Frame(_) | Answer::Rejected(_) | Answer::None => {}

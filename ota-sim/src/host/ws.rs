@@ -67,8 +67,11 @@ async fn talk(
                 match answer {
                     Answer::Frame(frame) | Answer::Rejected(frame) if !frame.is_empty() => {
                         let text = String::from_utf8(frame).map_err(|_| None)?;
-                        let sent = timeout(WRITE_TIME, socket.send(Message::Text(text.into())));
-                        sent.await.map_err(|_| None)?.map_err(|_| None)?;
+                        let send = timeout(WRITE_TIME, socket.send(Message::Text(text.into())));
+                        tokio::select! {
+                            sent = send => sent.map_err(|_| None)?.map_err(|_| None)?,
+                            () = reset(resets) => return Err(None),
+                        }
                     }
                     Answer::Frame(_) | Answer::Rejected(_) | Answer::None => {}
                     // It was reset: its connections are gone with it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ota_sim::host::http::MAX_WEBSOCKETS;
 use ota_sim::host::tcp::{MAX_CONNECTIONS, MAX_PENDING};
 
-use crate::raw::{Raw, read_head, read_message, tcp};
+use crate::raw::{Raw, masked, read_head, read_message, tcp};
 use crate::rig::{DEVICE, Rig, Wire};
 
 fn request(raw: &Raw, id: u32, method: &str, params: &str) -> String {
@@ -65,6 +65,32 @@ fn a_reply_comes_late_over_mqtt() {
     a_reply_that_comes_late(Wire::Mqtt);
 }
 
+/// Many requests at once, as a client sends them that does not wait.
+#[test]
+fn a_burst_over_mqtt_is_answered_whole() {
+    let Some(rig) = Rig::open(Wire::Mqtt) else { return };
+    let mut raw = Raw::connect(&rig, Wire::Mqtt);
+    (1..=200).for_each(|id| raw.send(&request(&raw, id, "RPC.Ping", "{}")));
+    let mut ids: Vec<u32> = (0..200)
+        .map(|_| {
+            let reply = raw.receive();
+            reply[6..reply.find(',').unwrap()].parse().unwrap()
+        })
+        .collect();
+    ids.sort();
+    assert!(ids.into_iter().eq(1..=200));
+}
+
+#[test]
+fn a_message_that_is_too_long_ends_its_websocket() {
+    let rig = Rig::open(Wire::WebSocket).unwrap();
+    let Raw::WebSocket(mut socket) = Raw::connect(&rig, Wire::WebSocket) else { unreachable!() };
+    // The device hangs up before all of it has come.
+    let _ = socket.write_all(&masked(0x81, [1, 2, 3, 4], &[b' '; 20_000]));
+    let (kind, payload) = read_message(&mut socket);
+    assert_eq!((kind, u16::from_be_bytes([payload[0], payload[1]])), (0x88, 1009));
+}
+
 #[test]
 fn a_reboot_ends_connections_that_are_silent() {
     let mut rig = Rig::open(Wire::Tcp).unwrap();
@@ -112,8 +138,13 @@ fn there_is_a_limit_to_websockets() {
 fn the_most_silent_tcp_connection_makes_room() {
     let rig = Rig::open(Wire::Tcp).unwrap();
     let mut crowd: Vec<_> = (0..MAX_CONNECTIONS).map(|_| Raw::connect(&rig, Wire::Tcp)).collect();
-    // All but the second one have said something since.
-    for (id, raw) in crowd.iter_mut().enumerate().filter(|(id, _)| *id != 1) {
+    // The first one waits for a reply, and was silent for as long as that.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(r#"{{"url":"http://{}/fw.zip"}}"#, server.local_addr().unwrap());
+    let update = request(&crowd[0], 1, "OTA.Update", &url);
+    crowd[0].send(&update);
+    // All others but the second one have said something since.
+    for (id, raw) in crowd.iter_mut().enumerate().filter(|(id, _)| *id > 1) {
         sleep(Duration::from_millis(2));
         raw.exchange(&request(raw, id as u32, "RPC.Ping", "{}"));
     }

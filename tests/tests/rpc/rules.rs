@@ -94,6 +94,7 @@ fn rules(wire: Wire) {
             break;
         }
         assert!(reply.contains("channel_info"), "{reply}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert_eq!(rig.booted(), "1.0.0");
     drop(raw);

@@ -122,6 +122,10 @@ impl Options {
             http.is_some() || self.tls_cert.is_none(),
             "--tls-cert is for the HTTP server, which is off"
         );
+        ensure!(
+            self.ca.is_none() || self.mqtt.as_ref().is_some_and(|broker| broker.is_tls),
+            "--ca is for a broker with TLS: give --mqtt mqtts://..."
+        );
         Ok(())
     }
 
