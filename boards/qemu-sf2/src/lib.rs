@@ -3,6 +3,8 @@
 //! Addresses are those of QEMU's `emcraft-sf2` (SmartFusion2 M2S010).
 #![no_std]
 
+pub mod clock;
+pub mod device;
 pub mod nor;
 mod register;
 pub mod spi;
