@@ -60,8 +60,7 @@ pub fn serve(flash: Flash, role: Role) -> Result<core::convert::Infallible, Open
     let mut uart = Uart;
     let Ok(map) = OneDevice::new(flash, LAYOUT) else { panic!("the layout is wrong") };
     let mut buffer = [0; 4096];
-    let mut ota =
-        Updater::open(map, EngineConfig::new(PLATFORM), &mut buffer, clock::now_ms())?;
+    let mut ota = Updater::open(map, EngineConfig::new(PLATFORM), &mut buffer, clock::now_ms())?;
     let image = match role {
         Role::Application => ota.running_image(),
         Role::Recovery => None,
