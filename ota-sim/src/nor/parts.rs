@@ -92,6 +92,17 @@ impl Part {
         timings: SERIAL,
     };
 
+    /// Spansion S25FL128P serial NOR, which erases sectors of 64 KiB only; QEMU's s25sl12801.
+    pub const S25FL128P: Self = Self {
+        name: "s25fl128p",
+        source: "S25FL128P data sheet, AC characteristics: t_PP 1.5 ms, t_SE 0.5 s (typical); reads as \
+                 a plain SPI read at 16 MHz with 5 us for each transaction",
+        shape: shape(16 * 1024 * KIB, 64 * KIB, 4, 256),
+        rule: Rule::Free,
+        ecc: false,
+        timings: Timings { program_op_ns: 1_500 * US, erase_ns: 500 * MS, ..SERIAL },
+    };
+
     /// Espressif ESP32 with serial NOR, through esp-storage, whose write unit is a word.
     pub const ESP32: Self = Self {
         name: "esp32",
@@ -140,6 +151,7 @@ impl Part {
         Self::STM32H7,
         Self::STM32L0,
         Self::RP2040,
+        Self::S25FL128P,
         Self::ESP32,
         Self::ESP32_ENCRYPTED,
         Self::GENERIC_4K4,

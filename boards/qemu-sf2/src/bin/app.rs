@@ -1,0 +1,36 @@
+//! The application: it has come up well when it gets as far as its engine.
+#![no_std]
+#![no_main]
+
+use core::fmt::Write as _;
+use core::panic::PanicInfo;
+
+use cortex_m::peripheral::{Peripherals, SCB};
+use qemu_sf2::clock;
+use qemu_sf2::device::{Role, serve};
+use qemu_sf2::uart::Uart;
+
+#[cortex_m_rt::exception]
+fn SysTick() {
+    clock::tick();
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    let Some(mut core) = Peripherals::take() else { panic!("taken once") };
+    clock::start(&mut core.SYST);
+    match qemu_sf2::flash() {
+        Ok(flash) => {
+            let Err(error) = serve(flash, Role::Application);
+            let _ = writeln!(Uart, "app: {error:?}");
+        }
+        Err(error) => drop(writeln!(Uart, "app: {error}")),
+    }
+    panic!("there is nothing to do")
+}
+
+/// The loader counts it as a start that failed.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    SCB::sys_reset()
+}

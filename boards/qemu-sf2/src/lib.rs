@@ -1,0 +1,39 @@
+//! What loader and application of the board share: registers, flash, its layout.
+//!
+//! Addresses are those of QEMU's `emcraft-sf2` (SmartFusion2 M2S010).
+#![no_std]
+
+pub mod clock;
+pub mod device;
+pub mod nor;
+mod register;
+pub mod spi;
+pub mod uart;
+
+use ota_core::flash::{Extent, Layout, SlotLayout};
+
+/// Bytes of an erase sector of the flash.
+pub const SECTOR: u32 = 64 * 1024;
+/// Where an application runs: it is copied there from its slot.
+pub const APP_ADDRESS: u32 = 0xA000_0000;
+
+static SLOTS: [SlotLayout; 2] = [
+    SlotLayout { app: Extent::new(0x10_0000, 16 * SECTOR), data: None },
+    SlotLayout { app: Extent::new(0x20_0000, 16 * SECTOR), data: None },
+];
+
+/// The flash: three sectors of boot record, two slots of 960 KiB and their descriptors.
+pub const LAYOUT: Layout = Layout { record: Extent::new(0, 3 * SECTOR), slots: &SLOTS };
+/// What bundles for this board name as their platform.
+pub const PLATFORM: &str = "qemu-sf2";
+
+/// The board's flash.
+pub type Flash = nor::Nor<spi::Spi>;
+
+/// The board's flash, ready.
+///
+/// # Errors
+/// See [`nor::Nor::new`].
+pub fn flash() -> Result<Flash, nor::NorError> {
+    nor::Nor::new(spi::Spi::new())
+}
