@@ -276,7 +276,8 @@ impl Request<'_> {
         }
         let frame = frame.to_string();
         let started = Instant::now();
-        while Instant::now() < deadline {
+        let mut other = Vec::new();
+        loop {
             link.send(frame.as_bytes(), deadline)?;
             let until = if may_repeat { deadline.min(Instant::now() + AGAIN) } else { deadline };
             while let Some(reply) = link.receive(until)? {
@@ -285,9 +286,17 @@ impl Request<'_> {
                         return Ok(reply);
                     }
                     // A log line, a late reply, somebody else's request.
-                    _ => {}
+                    _ => other = reply,
                 }
             }
+            if !may_repeat || Instant::now() >= deadline {
+                break;
+            }
+        }
+        if Instant::now() < deadline {
+            // A response of HTTP, and it is not the reply.
+            let body = String::from_utf8_lossy(&other).trim().chars().take(100).collect();
+            return Err(CallError::NoReply { url: self.target.to_string(), status: 200, body });
         }
         let timeout = deadline.saturating_duration_since(started);
         Err(CallError::Late { url: self.target.to_string(), timeout, advice: self.target.advice() })
@@ -345,5 +354,30 @@ mod tests {
         assert_eq!(result(&json!({ "error": { "code": 0, "message": "fine" } })), Ok(Value::Null));
         let error = result(&json!({ "error": { "code": -1, "message": "no" } })).unwrap_err();
         assert_eq!(error.to_string(), "remote error -1: no");
+    }
+
+    #[test]
+    fn a_response_that_is_no_reply_is_no_reason_to_ask_again() {
+        use std::io::{Read, Write};
+
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let asked = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let mut request = [0; 4096];
+            let mut count = stream.read(&mut request).unwrap();
+            while !request[..count].ends_with(b"}\n") {
+                count += stream.read(&mut request[count..]).unwrap();
+            }
+            let body = r#"{"id":0,"result":null}"#;
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+                .unwrap();
+            // The next request, or the end.
+            stream.read(&mut request).unwrap()
+        });
+        let options = Options::with_timeout(Duration::from_secs(20));
+        let error = Client::new(&url, options).unwrap().call("OTA.Commit", None).unwrap_err();
+        assert!(matches!(error, CallError::NoReply { status: 200, .. }), "{error}");
+        assert_eq!(asked.join().unwrap(), 0, "it was sent once");
     }
 }
