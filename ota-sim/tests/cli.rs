@@ -336,7 +336,8 @@ fn calls_that_reach_nobody_say_why() {
 #[test]
 fn a_device_wants_a_flash_file_and_a_private_address() {
     let folder = folder();
-    let words = err(folder.path(), &["device", "--flash", "dev.flash"]);
+    let any_port = ["--http", "127.0.0.1:0"];
+    let words = err(folder.path(), &[&["device", "--flash", "dev.flash"], &any_port[..]].concat());
     assert!(words.contains("--factory"), "{words}");
     let arguments = ["device", "--flash", "dev.flash", "--http", "0.0.0.0:0"];
     let words = err(folder.path(), &arguments);
