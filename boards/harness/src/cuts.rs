@@ -68,12 +68,15 @@ type Point = (usize, Tear);
 /// Cuts the supply of a board.
 pub(crate) fn run(bench: &Bench<'_>, cuts: Cuts, seed: u64) -> Result<Summary> {
     let recording = record(bench)?;
+    eprintln!("recorded {} {}", recording.writes.len(), recording.staged);
     let points = choose(&recording, cuts, seed);
     let summary = Mutex::new(Summary { writes: recording.writes.len(), ..Summary::default() });
     let next = AtomicUsize::new(0);
     let worker = |number: usize| {
         while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let since = std::time::Instant::now();
             let result = try_point(bench, &recording, *point, seed, number);
+            eprintln!("{point:?} {:?} {result:?}", since.elapsed());
             let Ok(mut summary) = summary.lock() else { return };
             summary.boots += 1;
             match result {
