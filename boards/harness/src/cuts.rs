@@ -15,10 +15,12 @@
 use std::fs;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use ota_sim::app::Behaviour;
+use ota_sim::host::client::{PushOptions, push};
 
 use crate::machine::{Machine, Preload, Seen, look};
 use crate::scenarios::{Bench, send};
@@ -39,6 +41,8 @@ pub(crate) enum Cuts {
 const SAMPLE: usize = 32;
 /// Updates that are cut live.
 const LIVE: usize = 4;
+/// How long to wait for a board without a supply.
+const QUICK: Duration = Duration::from_secs(5);
 /// Of so many cuts, one is followed by another update.
 const AGAIN: usize = 24;
 
@@ -68,15 +72,12 @@ type Point = (usize, Tear);
 /// Cuts the supply of a board.
 pub(crate) fn run(bench: &Bench<'_>, cuts: Cuts, seed: u64) -> Result<Summary> {
     let recording = record(bench)?;
-    eprintln!("recorded {} {}", recording.writes.len(), recording.staged);
     let points = choose(&recording, cuts, seed);
     let summary = Mutex::new(Summary { writes: recording.writes.len(), ..Summary::default() });
     let next = AtomicUsize::new(0);
     let worker = |number: usize| {
         while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let since = std::time::Instant::now();
             let result = try_point(bench, &recording, *point, seed, number);
-            eprintln!("{point:?} {:?} {result:?}", since.elapsed());
             let Ok(mut summary) = summary.lock() else { return };
             summary.boots += 1;
             match result {
@@ -218,9 +219,11 @@ fn cut_live(bench: &Bench<'_>, recording: &Recording, number: usize, seed: u64) 
     fs::write(&file, &recording.base)?;
     let preload = Preload { cut: Some((at, with)), ..bench.preload.clone() };
     let mut machine = Machine::start(bench.board(), &bench.firmware.loader(), &file, &preload)?;
-    let mut client = machine.client()?;
+    let mut client = machine.client_with(QUICK)?;
     let bundle = recording.bundle.clone();
-    let pushing = std::thread::spawn(move || send(&mut client, &bundle, 0));
+    let options =
+        PushOptions { commit_timeout_s: 0, attempts: 1, reboot: QUICK, ..PushOptions::default() };
+    let pushing = std::thread::spawn(move || push(&mut client, &bundle, &options, &mut |_| ()));
     machine.wait_until_off()?;
     let result = pushing.join().map_err(|_| anyhow!("the client has panicked"))?;
     let left = fs::read(&file)?;
