@@ -32,3 +32,9 @@ pub fn tick() {
 pub fn now_ms() -> u64 {
     free(|section| MILLISECONDS.borrow(section).get())
 }
+
+/// What the timer counts, in a unit that is no unit of time: other than at the start before, because
+/// flash never takes the same time twice.
+pub fn moment() -> u64 {
+    now_ms() << 24 | u64::from(SYST::get_current())
+}

@@ -8,6 +8,8 @@ use core::panic::PanicInfo;
 use cortex_m::peripheral::{Peripherals, SCB};
 use qemu_sf2::clock;
 use qemu_sf2::device::{Role, serve};
+use qemu_sf2::download::Downloads;
+use qemu_sf2::network::{Memory, Network};
 use qemu_sf2::uart::Uart;
 
 #[cortex_m_rt::exception]
@@ -19,9 +21,12 @@ fn SysTick() {
 fn main() -> ! {
     let Some(mut core) = Peripherals::take() else { panic!("taken once") };
     clock::start(&mut core.SYST);
+    let memory = cortex_m::singleton!(: Memory = Memory::new());
+    let Some(memory) = memory else { panic!("taken once") };
     match qemu_sf2::flash() {
         Ok(flash) => {
-            let Err(error) = serve(flash, Role::Application);
+            let network = Network::new(memory, clock::moment(), clock::now_ms());
+            let Err(error) = serve(flash, Role::Application, &mut Downloads::new(network));
             let _ = writeln!(Uart, "app: {error:?}");
         }
         Err(error) => drop(writeln!(Uart, "app: {error}")),

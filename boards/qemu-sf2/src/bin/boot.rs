@@ -12,7 +12,7 @@ use ota_core::crc::Crc32;
 use ota_core::descriptor::Head;
 use ota_core::flash::{FlashRead, OneDevice, Region};
 use ota_core::{BootOptions, BootPlan, RecoverReason};
-use qemu_sf2::device::{Role, serve};
+use qemu_sf2::device::{NoNetwork, Role, serve};
 use qemu_sf2::uart::Uart;
 use qemu_sf2::{APP_ADDRESS, Flash, LAYOUT, clock};
 
@@ -46,7 +46,7 @@ fn recover(map: OneDevice<'_, Flash>, reason: RecoverReason) -> ! {
     if let Some(mut core) = Peripherals::take() {
         clock::start(&mut core.SYST);
     }
-    let Err(error) = serve(map.into_inner(), Role::Recovery);
+    let Err(error) = serve(map.into_inner(), Role::Recovery, &mut NoNetwork::default());
     let _ = writeln!(Uart, "boot: {error:?}");
     panic!("no way back")
 }
