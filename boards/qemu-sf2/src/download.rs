@@ -334,7 +334,9 @@ impl Download {
             Err(RecvError::InvalidState) => return self.broken(now_ms, "the server reset it"),
         };
         self.transfer.at += wanted;
-        self.retries = RETRIES;
+        if wanted > 0 {
+            self.retries = RETRIES;
+        }
         let (dropped, left) = (dropped - (count - wanted), left.map(|left| left - count));
         self.go_to(Stage::Body { dropped, left }, SILENCE_MS, now_ms);
         self.skip(service.feed_wanted(ota), now_ms);
