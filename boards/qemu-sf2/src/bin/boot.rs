@@ -19,11 +19,6 @@ use qemu_sf2::{APP_ADDRESS, Flash, LAYOUT, clock};
 /// What is copied at once.
 const PIECE: usize = 4096;
 
-#[cortex_m_rt::exception]
-fn SysTick() {
-    clock::tick();
-}
-
 #[cortex_m_rt::entry]
 fn main() -> ! {
     let flash = match qemu_sf2::flash() {
