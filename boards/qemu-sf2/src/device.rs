@@ -18,7 +18,7 @@ use ota_rpc::{ChannelId, Config, Ota, Platform, Service};
 
 use crate::mark::Behaviour;
 use crate::uart::Uart;
-use crate::{Flash, LAYOUT, PLATFORM, clock};
+use crate::{Flash, LAYOUT, PLATFORM, clock, idle};
 
 /// What the device calls itself.
 pub const DEVICE: &str = "sf2";
@@ -45,8 +45,13 @@ pub trait Source {
     /// Stops fetching it.
     fn stop(&mut self);
 
-    /// Hands what has come to the service, and tells it the end.
-    fn step<O: Ota, P: Platform>(&mut self, service: &mut Service<'_, P>, ota: &mut O, now_ms: u64);
+    /// Hands what has come to the service, and tells it the end. False: there was nothing to do.
+    fn step<O: Ota, P: Platform>(
+        &mut self,
+        service: &mut Service<'_, P>,
+        ota: &mut O,
+        now_ms: u64,
+    ) -> bool;
 
     /// The board's address, if it has one.
     fn address(&self) -> Option<Ipv4Addr>;
@@ -70,11 +75,18 @@ impl Source for NoNetwork {
         self.asked = false;
     }
 
-    fn step<O: Ota, P: Platform>(&mut self, service: &mut Service<'_, P>, ota: &mut O, _: u64) {
-        if core::mem::take(&mut self.asked) {
+    fn step<O: Ota, P: Platform>(
+        &mut self,
+        service: &mut Service<'_, P>,
+        ota: &mut O,
+        _: u64,
+    ) -> bool {
+        let asked = core::mem::take(&mut self.asked);
+        if asked {
             let message = "the loader has no network: push over its serial line";
             service.end_feed(Err(SourceError { code: -10, message }), ota);
         }
+        asked
     }
 
     fn address(&self) -> Option<Ipv4Addr> {
@@ -132,7 +144,8 @@ impl Platform for Board {
 /// # Errors
 /// [`OpenError`]: the record cannot be read.
 pub fn serve(flash: Flash, role: Role, source: &mut impl Source) -> Result<Infallible, OpenError> {
-    let mut uart = Uart;
+    let mut uart = Uart::new();
+    idle::start();
     let Ok(map) = OneDevice::new(flash, LAYOUT) else { panic!("the layout is wrong") };
     let mut buffer = [0; 4096];
     let mut ota = Updater::open(map, EngineConfig::new(PLATFORM), &mut buffer, clock::now_ms())?;
@@ -157,13 +170,16 @@ pub fn serve(flash: Flash, role: Role, source: &mut impl Source) -> Result<Infal
         service.platform_mut().note(source.address());
         // This UART never fails.
         let Ok(step) = port.step(&mut uart, &mut service, &mut ota, now_ms) else { continue };
+        let is_idle = step.is_idle;
         match step.action {
             Some(Action::Reboot) => SCB::sys_reset(),
             Some(Action::Download(download)) => source.start(download.url, now_ms),
             Some(Action::AbortDownload) => source.stop(),
             None => {}
         }
-        source.step(&mut service, &mut ota, now_ms);
+        if !source.step(&mut service, &mut ota, now_ms) && is_idle {
+            idle::wait();
+        }
     }
 }
 

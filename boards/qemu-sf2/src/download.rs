@@ -72,11 +72,12 @@ impl Source for Downloads {
         service: &mut Service<'_, P>,
         ota: &mut O,
         now_ms: u64,
-    ) {
+    ) -> bool {
         self.network.poll(now_ms);
-        let Some(download) = &mut self.download else { return };
+        let Some(download) = &mut self.download else { return false };
         match download.step(&mut self.network, service, ota, now_ms) {
-            Ok(()) => {}
+            // More may have come than was taken.
+            Ok(()) => return self.network.tcp().can_recv(),
             Err(End::Complete) => {
                 self.end();
                 self.network.tcp().close();
@@ -88,6 +89,7 @@ impl Source for Downloads {
                 service.end_feed(Err(SourceError { code, message: &message }), ota);
             }
         }
+        true
     }
 
     fn address(&self) -> Option<Ipv4Addr> {

@@ -8,6 +8,7 @@ pub mod device;
 pub mod download;
 pub mod emac;
 pub mod http;
+mod idle;
 pub mod mark;
 pub mod network;
 pub mod nor;

@@ -22,9 +22,9 @@ fn main() -> ! {
         Ok(flash) => {
             let network = Network::new(MEMORY, SOCKETS, clock::moment(), clock::now_ms());
             let Err(error) = serve(flash, Role::Application, &mut Downloads::new(network));
-            let _ = writeln!(Uart, "app: {error:?}");
+            let _ = writeln!(Uart::new(), "app: {error:?}");
         }
-        Err(error) => drop(writeln!(Uart, "app: {error}")),
+        Err(error) => drop(writeln!(Uart::new(), "app: {error}")),
     }
     panic!("there is nothing to do")
 }

@@ -24,7 +24,7 @@ fn main() -> ! {
     let flash = match qemu_sf2::flash() {
         Ok(flash) => flash,
         Err(error) => {
-            let _ = writeln!(Uart, "boot: {error}");
+            let _ = writeln!(Uart::new(), "boot: {error}");
             panic!("no flash");
         }
     };
@@ -37,12 +37,12 @@ fn main() -> ! {
 
 /// Takes a new image over the UART.
 fn recover(map: OneDevice<'_, Flash>, reason: RecoverReason) -> ! {
-    let _ = writeln!(Uart, "boot: recovery, because {reason:?}");
+    let _ = writeln!(Uart::new(), "boot: recovery, because {reason:?}");
     if let Some(mut core) = Peripherals::take() {
         clock::start(&mut core.SYST);
     }
     let Err(error) = serve(map.into_inner(), Role::Recovery, &mut NoNetwork::default());
-    let _ = writeln!(Uart, "boot: {error:?}");
+    let _ = writeln!(Uart::new(), "boot: {error:?}");
     panic!("no way back")
 }
 
