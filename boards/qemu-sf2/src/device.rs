@@ -16,6 +16,7 @@ use ota_rpc::platform::Info;
 use ota_rpc::service::{Action, SourceError};
 use ota_rpc::{ChannelId, Config, Ota, Platform, Service};
 
+use crate::log::{Watch, log};
 use crate::mark::Behaviour;
 use crate::uart::Uart;
 use crate::{Flash, LAYOUT, PLATFORM, clock, idle};
@@ -160,11 +161,14 @@ pub fn serve(flash: Flash, role: Role, source: &mut impl Source) -> Result<Infal
     }
     let Info { app, fw_version, .. } = service.platform().info();
     let _ = writeln!(uart, "{app}: {fw_version}");
+    log!("runs: version {=str}", fw_version);
+    let mut watch = Watch::default();
     let (mut receive, mut send) = ([0; RECEIVE], [0; SEND]);
     let mut port = Port::serial(ChannelId(0), FlowControl::XonXoff, &mut receive, &mut send);
     loop {
         let now_ms = clock::now_ms();
         if role == Role::Application && ota.tick(now_ms) == Ok(true) {
+            log!("reboot: nobody has committed in time");
             SCB::sys_reset();
         }
         service.platform_mut().note(source.address());
@@ -172,12 +176,23 @@ pub fn serve(flash: Flash, role: Role, source: &mut impl Source) -> Result<Infal
         let Ok(step) = port.step(&mut uart, &mut service, &mut ota, now_ms) else { continue };
         let is_idle = step.is_idle;
         match step.action {
-            Some(Action::Reboot) => SCB::sys_reset(),
-            Some(Action::Download(download)) => source.start(download.url, now_ms),
-            Some(Action::AbortDownload) => source.stop(),
+            Some(Action::Reboot) => {
+                log!("reboot");
+                SCB::sys_reset()
+            }
+            Some(Action::Download(download)) => {
+                log!("download: begins");
+                source.start(download.url, now_ms);
+            }
+            Some(Action::AbortDownload) => {
+                log!("download: not wanted any more");
+                source.stop();
+            }
             None => {}
         }
-        if !source.step(&mut service, &mut ota, now_ms) && is_idle {
+        let is_waiting = !source.step(&mut service, &mut ota, now_ms);
+        watch.look(&ota, &service);
+        if is_waiting && is_idle {
             idle::wait();
         }
     }
@@ -196,6 +211,7 @@ fn report_start(ota: &mut Updater<'_, OneDevice<'_, Flash>>, uart: &mut Uart) {
             cortex_m::asm::nop();
         },
     };
+    log!("start: good {}", is_good);
     match ota.report_start(is_good) {
         Ok(true) => SCB::sys_reset(),
         Ok(false) => {}

@@ -23,6 +23,7 @@ use smoltcp::socket::tcp::{RecvError, Socket, State};
 
 use crate::device::{DEVICE, Source};
 use crate::http::{Body, CONNECT_FAILED, FAILED, Failure, Host, Transfer, Url};
+use crate::log::log;
 use crate::network::{MAC, Network, Resolved};
 
 /// Fewer bytes than this are not worth another request.
@@ -85,6 +86,7 @@ impl Source for Downloads {
             }
             Err(End::Refused) => self.stop(),
             Err(End::Failed(Failure { code, message })) => {
+                log!("download: {=str}", message);
                 self.stop();
                 service.end_feed(Err(SourceError { code, message: &message }), ota);
             }
@@ -357,6 +359,7 @@ impl Download {
             && wanted.saturating_sub(*at) >= MIN_SKIP
         {
             *at = wanted;
+            log!("download: goes on at byte {}", wanted);
             self.skip = Skip::Asked;
             self.go_to(Stage::Ready { at_ms: now_ms }, CONNECT_MS, now_ms);
         }
@@ -386,6 +389,7 @@ impl Download {
         }
         if let Some(retries) = self.retries.checked_sub(1) {
             self.retries = retries;
+            log!("download: broken at byte {}, because {=str}", at, reason);
             let at_ms = now_ms + RETRY_PAUSE_MS;
             self.go_to(Stage::Ready { at_ms }, RETRY_PAUSE_MS + CONNECT_MS, now_ms);
             return Ok(());

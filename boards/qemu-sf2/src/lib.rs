@@ -9,6 +9,7 @@ pub mod download;
 pub mod emac;
 pub mod http;
 mod idle;
+pub mod log;
 pub mod mark;
 pub mod network;
 pub mod nor;

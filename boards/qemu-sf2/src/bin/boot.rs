@@ -14,7 +14,7 @@ use ota_core::flash::{FlashRead, OneDevice, Region};
 use ota_core::{BootOptions, BootPlan, RecoverReason};
 use qemu_sf2::device::{NoNetwork, Role, serve};
 use qemu_sf2::uart::Uart;
-use qemu_sf2::{APP_ADDRESS, Flash, LAYOUT, clock};
+use qemu_sf2::{APP_ADDRESS, Flash, LAYOUT, clock, log};
 
 /// What is copied at once.
 const PIECE: usize = 4096;
@@ -30,8 +30,14 @@ fn main() -> ! {
     };
     let Ok(mut map) = OneDevice::new(flash, LAYOUT) else { panic!("the layout is wrong") };
     match boot(&mut map, &BootOptions::default(), &mut [0; 256]) {
-        Ok(plan) => run(&mut map, &plan),
-        Err(reason) => recover(map, reason),
+        Ok(plan) => {
+            log::boots(&plan);
+            run(&mut map, &plan)
+        }
+        Err(reason) => {
+            log::recovers(reason);
+            recover(map, reason)
+        }
     }
 }
 
