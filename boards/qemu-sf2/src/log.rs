@@ -51,6 +51,9 @@ impl Watch {
         service: &Service<'_, P>,
     ) {
         const EACH: u32 = 32 * 1024;
+        if cfg!(not(feature = "defmt")) {
+            return;
+        }
         let Some(progress) = ota.progress() else {
             if !service.is_busy() && core::mem::take(self).is_busy {
                 log!("update: {=str}", service.message());
