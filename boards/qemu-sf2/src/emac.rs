@@ -182,7 +182,7 @@ pub struct Sender {
 
 impl TxToken for Sender {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
-        // SAFETY: the chip has sent what was there, and there is one of these at a time that is used.
+        // SAFETY: the chip has sent what was there, and of these tokens one at a time is used.
         let out = unsafe { &mut (*self.memory).out };
         // Not longer than what `capabilities` tells.
         let result = fill(&mut out[..length]);

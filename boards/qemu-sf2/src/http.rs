@@ -3,10 +3,11 @@
 //! ```text
 //! GET url                     --> 200: the file from its start
 //! GET url, Range: bytes=AT-   --> 206: the file from AT on
-//!                             \-> 200: the file from its start, of which the first AT bytes are dropped
+//!                             \-> 200: the file from its start; AT bytes are dropped
 //! ```
-//! That both answers are of one file is made sure by `If-Range` where the server gives an `ETag` or a
-//! date, and by the total length; whether the bytes belong to what is in flash is the engine's to say.
+//! That both answers are of one file is made sure by `If-Range` where the server gives an `ETag` or
+//! a date, and by the total length; whether the bytes belong to what is in flash is the engine's to
+//! say.
 
 #[cfg(test)]
 mod tests;
@@ -90,8 +91,8 @@ pub struct Body {
 }
 
 impl Transfer {
-    /// Writes the request for what is missing. Servers may choose by what a Mongoose OS device sends
-    /// along, so this does too.
+    /// Writes the request for what is missing. Servers may choose by what a Mongoose OS device
+    /// sends along, so this does too.
     ///
     /// # Errors
     /// `out` has no room.

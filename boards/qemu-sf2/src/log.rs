@@ -1,5 +1,5 @@
-//! What the feature `defmt` logs: boot decisions and the steps of updates, as frames over semihosting.
-//! Without the feature, nothing.
+//! What the feature `defmt` logs: boot decisions and the steps of updates, as frames over
+//! semihosting. Without the feature, nothing.
 //!
 //! Loader and application each have a table of texts of their own, and frames do not say whose they
 //! are: build one of the two with the feature, and decode with its ELF.

@@ -44,7 +44,7 @@ impl Behaviour {
         let end = head.app_len() as usize;
         let start = end.saturating_sub(LENGTH);
         let place = (crate::APP_ADDRESS as usize + start) as *const u8;
-        // SAFETY: the loader has copied the whole image there; its end is read-only to this program.
+        // SAFETY: the loader has copied the whole image there, and this program leaves it alone.
         Self::of(unsafe { core::slice::from_raw_parts(place, end - start) })
     }
 
