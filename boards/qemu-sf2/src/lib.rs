@@ -1,5 +1,11 @@
-//! What loader and application of the board share: registers, flash, its layout.
+//! What loader and application of the board are made of: drivers, the layout of flash, and, for the
+//! application, the network. `README.md` says how to run them.
 //!
+//! ```text
+//! boot: nor, spi      app: device -> uart
+//!   \-> device -> uart        \----> download -> http
+//!                                        \-----> network -> emac
+//! ```
 //! Addresses are those of QEMU's `emcraft-sf2` (SmartFusion2 M2S010).
 #![cfg_attr(not(test), no_std)]
 
