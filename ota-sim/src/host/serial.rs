@@ -5,6 +5,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use embedded_io::{ErrorType, Read, ReadReady, Write};
@@ -50,11 +52,18 @@ impl SerialLine {
         Ok(Self { line: line.into(), path, _clients_end, is_deserted: false })
     }
 
-    /// A serial port of this computer, such as `/dev/ttyUSB0`.
+    /// A serial port of this computer, such as `/dev/ttyUSB0`; or the socket that an emulator has
+    /// instead of one (QEMU's `-serial unix:PATH,server=on`).
     ///
     /// # Errors
-    /// It cannot be opened, or is no tty.
+    /// It cannot be opened, or is neither a tty nor a socket that somebody listens at.
     pub fn open(path: &Path) -> io::Result<Self> {
+        if path.metadata()?.file_type().is_socket() {
+            let line = OwnedFd::from(UnixStream::connect(path)?);
+            set_nonblocking(line.as_fd())?;
+            let path = path.to_owned();
+            return Ok(Self { line: line.into(), path, _clients_end: None, is_deserted: false });
+        }
         let line = open(path)?;
         make_raw(line.as_fd())?;
         set_nonblocking(line.as_fd())?;

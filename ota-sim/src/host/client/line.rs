@@ -131,7 +131,8 @@ impl<W: Wire> Lines<W> {
                 None => break,
             }
         }
-        let is_used_up = rest.is_empty() && !receiver.is_in_frame();
+        // A UART hands out byte by byte: the first of three quotes is no junk yet.
+        let is_used_up = !receiver.is_in_frame() && self.unread.ends_with(b"\n");
         let left = rest.len();
         if found.is_some() || is_used_up {
             self.unread.drain(..self.unread.len() - left);
@@ -250,5 +251,45 @@ impl Wire for Uart {
             bytes = &bytes[written..];
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A UART that hands out what a device says byte by byte.
+    struct Slow(std::collections::VecDeque<u8>);
+
+    impl Wire for Slow {
+        fn read(&mut self, buffer: &mut [u8], _: Instant) -> io::Result<Option<usize>> {
+            Ok(self.0.pop_front().map(|byte| {
+                buffer[0] = byte;
+                1
+            }))
+        }
+
+        fn piece(&self) -> (usize, Duration) {
+            (PIECE, Duration::ZERO)
+        }
+
+        fn write_all(&mut self, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_comes_byte_by_byte_is_understood() {
+        let said = b"boot: well\r\n\"\"\"\x04\"\"\"\n\n\"\"\"{\"id\":1}\"\"\"\n{\"id\":2}\n\"\"";
+        let wire = Slow(said.iter().copied().collect());
+        let envelope = Envelope { quotes: true, crc: true };
+        let url = "a UART".to_owned();
+        let mut lines =
+            Lines { wire, url, envelope, is_serial: true, unread: Vec::new(), stopped: None };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        lines.shake_hands(deadline).unwrap();
+        assert_eq!(lines.receive(deadline).unwrap().unwrap(), b"{\"id\":1}");
+        assert_eq!(lines.receive(deadline).unwrap().unwrap(), b"{\"id\":2}");
+        assert_eq!(lines.receive(deadline).unwrap(), None);
     }
 }

@@ -1,0 +1,172 @@
+//! A board under power: a QEMU process, its serial line and its supply switch.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use ota_sim::host::client::{Client, Options};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::board::Board;
+
+/// How long anything may take on a busy computer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The library that is put under QEMU, and what it is to do.
+#[derive(Clone, Default)]
+pub(crate) struct Preload {
+    /// `libflash_file.so`.
+    pub(crate) library: PathBuf,
+    /// Where the writes to the drive are logged.
+    pub(crate) log: Option<PathBuf>,
+    /// The write that the supply fails in, and the file with what becomes of it.
+    pub(crate) cut: Option<(usize, PathBuf)>,
+}
+
+impl Preload {
+    /// The flash is this drive.
+    pub(crate) fn drive(&self, command: &mut Command, flash: &Path) {
+        if self.log.is_none() && self.cut.is_none() {
+            return;
+        }
+        command.env("LD_PRELOAD", &self.library).env("FLASH_FILE", flash);
+        if let Some(log) = &self.log {
+            command.env("FLASH_LOG", log);
+        }
+        if let Some((at, with)) = &self.cut {
+            command.env("FLASH_CUT_AT", at.to_string()).env("FLASH_CUT_WITH", with);
+        }
+    }
+
+    /// The flash is in the processor.
+    pub(crate) fn mapped(&self, command: &mut Command, flash: &Path) {
+        command.env("LD_PRELOAD", &self.library).env("FLASH_MAPPED", flash);
+    }
+}
+
+/// What a board answers of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Which program: the application, or the loader that waits for an image.
+    pub(crate) app: String,
+    /// The version that runs.
+    pub(crate) version: String,
+    pub(crate) active_slot: u64,
+    pub(crate) is_committed: bool,
+}
+
+/// A running board. It is off when this is dropped.
+pub(crate) struct Machine {
+    child: Child,
+    /// QEMU's monitor, which has said hello.
+    control: Option<BufReader<UnixStream>>,
+    /// Its serial line.
+    line: PathBuf,
+    folder: TempDir,
+}
+
+impl Machine {
+    /// Switches it on.
+    pub(crate) fn start(
+        board: &Board,
+        loader: &Path,
+        flash: &Path,
+        preload: &Preload,
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let (line, control) = (folder.path().join("line"), folder.path().join("control"));
+        let socket = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
+        let child = board
+            .command(loader, flash, preload)
+            .args(["-serial", &socket(&line), "-qmp", &socket(&control)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(folder.path().join("said"))?)
+            .spawn()
+            .context("qemu-system-arm")?;
+        let mut machine = Self { child, control: None, line, folder };
+        let deadline = Instant::now() + PATIENCE;
+        machine.control = loop {
+            // It listens at both sockets when it answers at this one.
+            if let Ok(stream) = UnixStream::connect(&control) {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                let mut control = BufReader::new(stream);
+                control.read_line(&mut String::new())?;
+                break Some(control);
+            }
+            ensure!(machine.is_on() && Instant::now() < deadline, "QEMU: {}", machine.said());
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        Ok(machine)
+    }
+
+    /// What QEMU says of its own troubles.
+    fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("said")).unwrap_or_default()
+    }
+
+    pub(crate) fn is_on(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until the supply has failed by itself.
+    pub(crate) fn wait_until_off(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.is_on() {
+            ensure!(Instant::now() < deadline, "the supply was to fail, and has not");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// A client on its serial line.
+    pub(crate) fn client(&self) -> Result<Client> {
+        self.client_with(PATIENCE)
+    }
+
+    /// A client that waits no longer for a reply. The line has one client at a time.
+    pub(crate) fn client_with(&self, timeout: Duration) -> Result<Client> {
+        let url = self.line.to_str().context("a temporary folder whose name is no text")?;
+        Ok(Client::new(url, Options::with_timeout(timeout))?)
+    }
+
+    /// Asks it what it runs.
+    pub(crate) fn look(&self) -> Result<Seen> {
+        look(&mut self.client()?)
+    }
+
+    /// Switches it off between two writes, with all that was written in the file.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let mut control = self.control.take().context("QEMU has no monitor")?;
+        for command in ["qmp_capabilities", "quit"] {
+            writeln!(control.get_mut(), "{}", json!({ "execute": command }))?;
+            control.read_line(&mut String::new())?;
+        }
+        self.wait_until_off()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks a board what it runs.
+pub(crate) fn look(client: &mut Client) -> Result<Seen> {
+    let info = client.call("Sys.GetInfo", None)?;
+    let state = client.call("OTA.GetBootState", None)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(Seen {
+        app: text(&info["app"]),
+        version: text(&info["fw_version"]),
+        active_slot: state["active_slot"].as_u64().context("no active slot")?,
+        is_committed: state["is_committed"].as_bool().context("committed or not?")?,
+    })
+}

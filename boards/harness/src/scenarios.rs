@@ -1,0 +1,199 @@
+//! What a board has to be able to do, from outside: over its serial line and its network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use ota_sim::app::Behaviour;
+use ota_sim::host::client::{Client, PushError, PushOptions, Pushed, push};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::board::Board;
+use crate::firmware::Firmware;
+use crate::machine::{Machine, Preload, Seen, look};
+use crate::server::Server;
+
+/// How long a board may take to come back with another version.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A board on the bench, with flash files of its own.
+pub(crate) struct Bench<'b> {
+    pub(crate) firmware: Firmware<'b>,
+    pub(crate) preload: Preload,
+    folder: TempDir,
+    /// A new device with version 1.0.0.
+    pub(crate) factory: Vec<u8>,
+}
+
+impl<'b> Bench<'b> {
+    pub(crate) fn new(firmware: Firmware<'b>, preload: Preload) -> Result<Self> {
+        let factory = firmware.factory(&firmware.app("1.0.0")?)?;
+        Ok(Self { firmware, preload, folder: tempfile::tempdir()?, factory })
+    }
+
+    pub(crate) fn board(&self) -> &'b Board {
+        self.firmware.board
+    }
+
+    /// A file in the bench's folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A board with this flash, switched on.
+    pub(crate) fn start(&self, name: &str, flash: &[u8]) -> Result<(Machine, PathBuf)> {
+        let file = self.file(name);
+        fs::write(&file, flash)?;
+        Ok((self.resume(&file)?, file))
+    }
+
+    /// The same board again.
+    pub(crate) fn resume(&self, file: &Path) -> Result<Machine> {
+        Machine::start(self.board(), &self.firmware.loader(), file, &self.preload)
+    }
+
+    /// What the application answers.
+    pub(crate) fn expect(&self, version: &str, active_slot: u64, is_committed: bool) -> Seen {
+        let app = self.board().app.to_owned();
+        Seen { app, version: version.to_owned(), active_slot, is_committed }
+    }
+}
+
+/// A new device comes up. How long that takes, in ms.
+pub(crate) fn boot(bench: &Bench<'_>) -> Result<u128> {
+    let since = Instant::now();
+    let (machine, _) = bench.start("boot", &bench.factory)?;
+    let seen = machine.look()?;
+    let taken = since.elapsed().as_millis();
+    ensure!(seen == bench.expect("1.0.0", 0, true), "a new device: {seen:?}");
+    Ok(taken)
+}
+
+/// An update over the serial line, on trial, then committed; it is there after the supply was away.
+/// The flash afterwards, with 1.0.0 in slot 0 and 2.0.0 in slot 1.
+pub(crate) fn push_update(bench: &Bench<'_>) -> Result<Vec<u8>> {
+    let (machine, file) = bench.start("push", &bench.factory)?;
+    let mut client = machine.client()?;
+    let pushed = send(&mut client, &bench.firmware.app("2.0.0")?, 300)?;
+    ensure!(pushed == Pushed { version: "2.0.0".to_owned(), is_committed: false }, "{pushed:?}");
+    let seen = look(&mut client)?;
+    ensure!(seen == bench.expect("2.0.0", 1, false), "on trial: {seen:?}");
+    client.call("OTA.Commit", None)?;
+    let seen = look(&mut client)?;
+    ensure!(seen == bench.expect("2.0.0", 1, true), "committed: {seen:?}");
+    drop(client);
+    machine.stop()?;
+    let machine = bench.resume(&file)?;
+    let seen = machine.look()?;
+    ensure!(seen == bench.expect("2.0.0", 1, true), "switched on again: {seen:?}");
+    machine.stop()?;
+    Ok(fs::read(file)?)
+}
+
+/// The board fetches an update, and goes on answering meanwhile. None: it has no network.
+pub(crate) fn pull_update(bench: &Bench<'_>) -> Result<Option<usize>> {
+    if !bench.board().has_network {
+        return Ok(None);
+    }
+    let bundle = bench.firmware.app("2.0.0")?;
+    ensure!(bundle.len() >= 64 * 1024, "that is no large bundle");
+    let length = bundle.len();
+    let server = Server::start(bundle)?;
+    let (machine, _) = bench.start("pull", &bench.factory)?;
+    // QEMU's name for this computer.
+    let url = format!("http://10.0.2.2:{}/fw.zip", server.port);
+    // The reply comes at the end, or after 15 s: too late for this client.
+    let asked = machine
+        .client_with(Duration::from_secs(1))?
+        .call("OTA.Update", Some(&json!({ "url": url, "commit_timeout": 0 })));
+    let mut client = machine.client()?;
+    let status = client.call("OTA.Status", None)?;
+    ensure!(status["state"] == 1, "in the middle of a download: {asked:?}, then {status}");
+    let seen = look(&mut client)?;
+    ensure!(seen == bench.expect("1.0.0", 0, true), "in the middle of a download: {seen:?}");
+    server.go_on();
+    wait_for(&mut client, &bench.expect("2.0.0", 1, true))?;
+    Ok(Some(length))
+}
+
+/// Images that do not prove themselves give way: one that nobody commits, one that crashes at its
+/// start.
+pub(crate) fn roll_back(bench: &Bench<'_>) -> Result<()> {
+    let (machine, _) = bench.start("rollback", &bench.factory)?;
+    let mut client = machine.client()?;
+    let pushed = send(&mut client, &bench.firmware.app("2.0.0")?, 3)?;
+    ensure!(pushed.version == "2.0.0" && !pushed.is_committed, "on trial: {pushed:?}");
+    wait_for(&mut client, &bench.expect("1.0.0", 0, true))?;
+    let apps = bench.board().apps;
+    let crashes = bench.firmware.bundle(apps, "3.0.0", Behaviour::Crashes)?;
+    match send(&mut client, &crashes, 0).map_err(anyhow::Error::downcast::<PushError>) {
+        Err(Ok(PushError::NotInstalled { version, .. })) if version == "1.0.0" => {}
+        other => bail!("an image that crashes: {other:?}"),
+    }
+    let seen = look(&mut client)?;
+    ensure!(seen == bench.expect("1.0.0", 0, true), "after a crash: {seen:?}");
+    Ok(())
+}
+
+/// One slot is destroyed, then both; `flash` is that of [`push_update`].
+pub(crate) fn recover(bench: &Bench<'_>, flash: &[u8]) -> Result<()> {
+    let mut flash = flash.to_vec();
+    destroy(bench.board(), &mut flash, 1);
+    let (machine, file) = bench.start("recover", &flash)?;
+    let seen = machine.look()?;
+    ensure!(seen == bench.expect("1.0.0", 0, true), "without slot 1: {seen:?}");
+    machine.stop()?;
+    let mut flash = fs::read(&file)?;
+    destroy(bench.board(), &mut flash, 0);
+    let (machine, file) = bench.start("recover", &flash)?;
+    let mut client = machine.client()?;
+    let seen = look(&mut client)?;
+    ensure!(seen.app == bench.board().recovery && seen.version.is_empty(), "no slot: {seen:?}");
+    let bundle = bench.firmware.app("4.0.0")?;
+    // The active slot may be the same before and after.
+    match send(&mut client, &bundle, 0) {
+        Ok(_) => {}
+        Err(error) if error.to_string().contains("still runs 4.0.0") => {}
+        Err(error) => return Err(error.context("in recovery")),
+    }
+    let healthy = look(&mut client)?;
+    ensure!(
+        healthy.app == bench.board().app && healthy.version == "4.0.0" && healthy.is_committed,
+        "recovered: {healthy:?}"
+    );
+    drop(client);
+    machine.stop()?;
+    let seen = bench.resume(&file)?.look()?;
+    ensure!(seen == healthy, "recovered, and switched on again: {seen:?}");
+    Ok(())
+}
+
+/// Sends an update over the serial line.
+pub(crate) fn send(client: &mut Client, bundle: &[u8], commit_timeout_s: u32) -> Result<Pushed> {
+    let options = PushOptions { commit_timeout_s, ..PushOptions::default() };
+    Ok(push(client, bundle, &options, &mut |_| ())?)
+}
+
+/// Waits until the board is as expected.
+fn wait_for(client: &mut Client, expected: &Seen) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look(client) {
+            Ok(seen) if seen == *expected => return Ok(()),
+            seen => ensure!(Instant::now() < deadline, "not {expected:?} but {seen:?}"),
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Flips bits in the image of a slot.
+fn destroy(board: &Board, flash: &mut [u8], slot: usize) {
+    let places = board.places();
+    let app = places.layout().slots[slot].app;
+    let place = app.address as usize + 1000;
+    flash[place..place + 64].iter_mut().for_each(|byte| *byte ^= 0x55);
+}
