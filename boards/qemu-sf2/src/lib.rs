@@ -1,10 +1,23 @@
-//! What loader and application of the board share: registers, flash, its layout.
+//! What loader and application of the board are made of: drivers, the layout of flash, and, for the
+//! application, the network. `README.md` says how to run them.
 //!
+//! ```text
+//! boot: nor, spi      app: device -> uart
+//!   \-> device -> uart        \----> download -> http
+//!                                        \-----> network -> emac
+//! ```
 //! Addresses are those of QEMU's `emcraft-sf2` (SmartFusion2 M2S010).
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 
 pub mod clock;
 pub mod device;
+pub mod download;
+pub mod emac;
+pub mod http;
+mod idle;
+pub mod log;
+pub mod mark;
+pub mod network;
 pub mod nor;
 mod register;
 pub mod spi;

@@ -8,18 +8,33 @@ use embedded_io::{ErrorType, Read, ReadReady, Write};
 use crate::register::Register;
 
 const DATA: Register = Register::at(0x4000_0000);
+const INTERRUPTS: Register = Register::at(0x4000_0004);
+const FIFO: Register = Register::at(0x4000_0008);
 const LINE_STATUS: Register = Register::at(0x4000_0014);
 const RECEIVED: u32 = 1;
 const CAN_SEND: u32 = 1 << 5;
 
 /// The UART, polled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Uart;
 
 impl Uart {
+    /// Takes the UART over: with its FIFO, and with an interrupt when a byte has come.
+    pub fn new() -> Self {
+        FIFO.write(1);
+        INTERRUPTS.write(RECEIVED);
+        Self
+    }
+
     fn send(byte: u8) {
         while LINE_STATUS.read() & CAN_SEND == 0 {}
         DATA.write(byte.into());
+    }
+}
+
+impl Default for Uart {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -12,42 +12,43 @@ use ota_core::crc::Crc32;
 use ota_core::descriptor::Head;
 use ota_core::flash::{FlashRead, OneDevice, Region};
 use ota_core::{BootOptions, BootPlan, RecoverReason};
-use qemu_sf2::device::{Role, serve};
+use qemu_sf2::device::{NoNetwork, Role, serve};
 use qemu_sf2::uart::Uart;
-use qemu_sf2::{APP_ADDRESS, Flash, LAYOUT, clock};
+use qemu_sf2::{APP_ADDRESS, Flash, LAYOUT, clock, log};
 
 /// What is copied at once.
 const PIECE: usize = 4096;
-
-#[cortex_m_rt::exception]
-fn SysTick() {
-    clock::tick();
-}
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     let flash = match qemu_sf2::flash() {
         Ok(flash) => flash,
         Err(error) => {
-            let _ = writeln!(Uart, "boot: {error}");
+            let _ = writeln!(Uart::new(), "boot: {error}");
             panic!("no flash");
         }
     };
     let Ok(mut map) = OneDevice::new(flash, LAYOUT) else { panic!("the layout is wrong") };
     match boot(&mut map, &BootOptions::default(), &mut [0; 256]) {
-        Ok(plan) => run(&mut map, &plan),
-        Err(reason) => recover(map, reason),
+        Ok(plan) => {
+            log::boots(&plan);
+            run(&mut map, &plan)
+        }
+        Err(reason) => {
+            log::recovers(reason);
+            recover(map, reason)
+        }
     }
 }
 
 /// Takes a new image over the UART.
 fn recover(map: OneDevice<'_, Flash>, reason: RecoverReason) -> ! {
-    let _ = writeln!(Uart, "boot: recovery, because {reason:?}");
+    let _ = writeln!(Uart::new(), "boot: recovery, because {reason:?}");
     if let Some(mut core) = Peripherals::take() {
         clock::start(&mut core.SYST);
     }
-    let Err(error) = serve(map.into_inner(), Role::Recovery);
-    let _ = writeln!(Uart, "boot: {error:?}");
+    let Err(error) = serve(map.into_inner(), Role::Recovery, &mut NoNetwork::default());
+    let _ = writeln!(Uart::new(), "boot: {error:?}");
     panic!("no way back")
 }
 
