@@ -28,7 +28,7 @@ pub(crate) fn feed_watchdog() {
 /// Starts the watchdog with the first of its reload registers, as it is set up after power-on; it
 /// pauses while a debugger holds the processor. Without effect if it runs.
 pub(crate) fn start_watchdog() {
-    write(WATCHDOG_PERIOD, WATCHDOG_TICKS - 1);
+    write(WATCHDOG_PERIOD, WATCHDOG_TICKS);
     write(WATCHDOG_START, 1);
 }
 
