@@ -1,11 +1,15 @@
 //! [`ota_core::Updater`] as the engine of the service.
 
+#[cfg(feature = "async")]
+mod awaited;
 #[cfg(test)]
 mod tests;
 
 use core::fmt;
 
-use ota_core::{ChangeError, FlashMap, JobState, StageError, Updater};
+#[cfg(feature = "async")]
+pub use awaited::Awaited;
+use ota_core::{ChangeError, FlashMap, FlashRead, JobState, StageError, Updater};
 
 use crate::ota::{Begin, BootState, BootStateChange, Ota, Progress, Report, Snapshot};
 
@@ -45,23 +49,11 @@ impl<F: FlashMap> Ota for Updater<'_, F> {
     type Error = EngineError;
 
     fn boot_state(&mut self) -> Result<BootState, EngineError> {
-        let state = Updater::boot_state(self);
-        Ok(BootState {
-            active_slot: state.active,
-            is_committed: state.committed,
-            revert_slot: state.revert,
-            commit_timeout_s: state.commit_timeout_s,
-        })
+        Ok(boot_state(self))
     }
 
     fn set_boot_state(&mut self, change: &BootStateChange) -> Result<(), EngineError> {
-        let change = ota_core::BootStateChange {
-            active: change.active_slot,
-            committed: change.is_committed,
-            revert: change.revert_slot,
-            commit_timeout_s: change.commit_timeout_s,
-        };
-        Ok(Updater::set_boot_state(self, change)?)
+        Ok(Updater::set_boot_state(self, in_words_of_the_engine(change))?)
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {
@@ -73,8 +65,7 @@ impl<F: FlashMap> Ota for Updater<'_, F> {
     }
 
     fn report(&mut self) -> Report {
-        let state = Updater::boot_state(self);
-        Report { running_slot: state.booted, reason: state.reason.name() }
+        report(self)
     }
 
     fn start_snapshot(&mut self, snapshot: &Snapshot) -> Result<u8, EngineError> {
@@ -82,10 +73,7 @@ impl<F: FlashMap> Ota for Updater<'_, F> {
     }
 
     fn may_begin(&mut self) -> Result<(), EngineError> {
-        // Until it has seen a manifest, a job changes nothing.
-        Updater::begin(self, 0, None)?;
-        let _ = Updater::suspend(self);
-        Ok(())
+        may_begin(self)
     }
 
     fn begin(&mut self, begin: &Begin) -> Result<(), EngineError> {
@@ -114,24 +102,69 @@ impl<F: FlashMap> Ota for Updater<'_, F> {
     }
 
     fn step(&mut self) -> Result<Progress, EngineError> {
-        match Updater::step(self)? {
-            JobState::Working => Ok(Progress::Running),
-            JobState::Idle => Ok(Progress::Done),
-            // There are no more bytes. Waiting for them would be for ever.
-            JobState::WantsInput => Err(StageError::MissingPart { part: "app" }.into()),
-        }
+        progress(Updater::step(self)?)
     }
 
     fn abort(&mut self) -> Result<(), EngineError> {
-        match Updater::abort(self) {
-            // The slot stays marked, which does no harm.
-            Err(StageError::RecordNotWritten) if Updater::boot_state(self).committed => Ok(()),
-            aborted => Ok(aborted?),
-        }
+        let aborted = Updater::abort(self);
+        after_abort(self, aborted)
     }
 
     fn suspend(&mut self) {
         // Nothing is suspended that has come to its last append: only steps lead there.
         let _ = Updater::suspend(self);
+    }
+}
+
+// What does not change flash: the same for every driver.
+
+fn boot_state<F: FlashRead>(updater: &Updater<'_, F>) -> BootState {
+    let state = updater.boot_state();
+    BootState {
+        active_slot: state.active,
+        is_committed: state.committed,
+        revert_slot: state.revert,
+        commit_timeout_s: state.commit_timeout_s,
+    }
+}
+
+fn report<F: FlashRead>(updater: &Updater<'_, F>) -> Report {
+    let state = updater.boot_state();
+    Report { running_slot: state.booted, reason: state.reason.name() }
+}
+
+fn in_words_of_the_engine(change: &BootStateChange) -> ota_core::BootStateChange {
+    ota_core::BootStateChange {
+        active: change.active_slot,
+        committed: change.is_committed,
+        revert: change.revert_slot,
+        commit_timeout_s: change.commit_timeout_s,
+    }
+}
+
+fn may_begin<F: FlashRead>(updater: &mut Updater<'_, F>) -> Result<(), EngineError> {
+    // Until it has seen a manifest, a job changes nothing.
+    updater.begin(0, None)?;
+    let _ = updater.suspend();
+    Ok(())
+}
+
+fn progress(state: JobState) -> Result<Progress, EngineError> {
+    match state {
+        JobState::Working => Ok(Progress::Running),
+        JobState::Idle => Ok(Progress::Done),
+        // There are no more bytes. Waiting for them would be for ever.
+        JobState::WantsInput => Err(StageError::MissingPart { part: "app" }.into()),
+    }
+}
+
+fn after_abort<F: FlashRead>(
+    updater: &Updater<'_, F>,
+    aborted: Result<(), StageError>,
+) -> Result<(), EngineError> {
+    match aborted {
+        // The slot stays marked, which does no harm.
+        Err(StageError::RecordNotWritten) if updater.boot_state().committed => Ok(()),
+        aborted => Ok(aborted?),
     }
 }

@@ -61,6 +61,8 @@ pub mod service;
 mod writer;
 
 pub use channel::{Channel, ChannelId, ChannelKind};
+#[cfg(feature = "async")]
+pub use engine::Awaited;
 pub use engine::EngineError;
 pub use entry::{rpc_service_ota_init, updater_rpc_finish};
 pub use error::{Class, Explain, code};

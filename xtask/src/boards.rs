@@ -37,7 +37,7 @@ pub(crate) fn run(session: &mut Session) -> Result<()> {
         build(session, folder)?;
     }
     for folder in &host {
-        let name = name(folder);
+        let name = name(session, folder);
         let process = Process::cargo("test")
             .args(["--no-fail-fast", "--target-dir"])
             .arg(session.target.join("xtask/boards-host"));
@@ -48,7 +48,7 @@ pub(crate) fn run(session: &mut Session) -> Result<()> {
 
 fn build(session: &mut Session, folder: &Path) -> Result<()> {
     let target = processor(folder).context("a board names its processor")?;
-    let what = format!("board {}", name(folder));
+    let what = format!("board {}", name(session, folder));
     if let Some(toolchain) = cross::find_or_skip(session, &target, &what) {
         toolchain.cargo(session, "build", &target).arg("--release").within(folder).run()?;
         println!("{what}: built for {target}");
@@ -68,8 +68,10 @@ fn processor(folder: &Path) -> Option<String> {
     Some(value)
 }
 
-fn name(folder: &Path) -> String {
-    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// Its path within `boards`.
+fn name(session: &Session, folder: &Path) -> String {
+    let boards = session.root.join("boards");
+    folder.strip_prefix(boards).unwrap_or(folder).display().to_string()
 }
 
 #[cfg(test)]

@@ -39,21 +39,35 @@ pub(crate) fn other_manifests(session: &Session) -> Result<Vec<PathBuf>> {
     Ok(manifests)
 }
 
-/// Folders under `boards` with a manifest, in the order of their names.
+/// Folders under `boards` with a manifest, in the order of their names. A board whose loader and
+/// application want other features of the engine has a folder of its own for each.
 pub(crate) fn board_folders(session: &Session) -> Result<Vec<PathBuf>> {
     let boards = session.root.join("boards");
     if !boards.is_dir() {
         return Ok(Vec::new());
     }
     let mut folders = Vec::new();
-    for entry in boards.read_dir()? {
-        let folder = entry?.path();
-        if folder.join("Cargo.toml").is_file() {
-            folders.push(folder);
+    for board in subfolders(&boards)? {
+        match has_manifest(&board) {
+            true => folders.push(board),
+            false => folders.extend(subfolders(&board)?.into_iter().filter(|it| has_manifest(it))),
         }
     }
     folders.sort();
     Ok(folders)
+}
+
+fn subfolders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in folder.read_dir()? {
+        found.push(entry?.path());
+    }
+    found.retain(|path| path.is_dir());
+    Ok(found)
+}
+
+fn has_manifest(folder: &Path) -> bool {
+    folder.join("Cargo.toml").is_file()
 }
 
 fn package(value: &Value) -> Result<Package> {
@@ -66,4 +80,20 @@ fn package(value: &Value) -> Result<Package> {
         features: features.keys().filter(|name| *name != "default").cloned().collect(),
         rust_version: value["rust_version"].as_str().map(str::to_owned),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loader_and_an_application_are_found_in_the_folder_of_their_board() {
+        let session = Session::new().unwrap();
+        let folders = board_folders(&session).unwrap();
+        let boards = session.root.join("boards");
+        for board in ["nrf52840-dk/boot", "nrf52840-dk/app", "qemu-sf2"] {
+            assert!(folders.contains(&boards.join(board)), "{board}");
+        }
+        assert!(folders.iter().all(|folder| has_manifest(folder)));
+    }
 }

@@ -1,5 +1,7 @@
 //! The service with the real engine, on flash in RAM.
 
+#[cfg(feature = "async")]
+mod awaited;
 mod serial;
 
 use std::format;
