@@ -240,6 +240,10 @@ impl<'b> Machine<'b> {
     }
 
     /// Begins a job that is pushed bytes.
+    ///
+    /// On its own, as the other one that begins a job: the memory that making one takes is then not
+    /// the caller's for as long as it runs.
+    #[inline(never)]
     pub(crate) fn begin_stage<F: FlashRead>(
         &mut self,
         flash: &mut F,
@@ -252,14 +256,14 @@ impl<'b> Machine<'b> {
             Some(raw) => Source::Raw(raw),
             None => Source::Bundle { reader: crate::bundle::Reader::new(), manifest: None },
         };
-        let mut job = Job::new(site, source);
+        let job = self.begin(site, source);
         job.commit_timeout_s = commit_timeout_s;
         job.announced = announced;
-        self.begin(job);
         Ok(site.slot)
     }
 
     /// Begins a job that copies the running image.
+    #[inline(never)]
     pub(crate) fn begin_snapshot<F: FlashRead>(
         &mut self,
         flash: &mut F,
@@ -282,16 +286,16 @@ impl<'b> Machine<'b> {
             }
         }
         let copy = CopySource { slot: from, descriptor, set_as_revert };
-        let mut job = Job::new(site, Source::Copy(copy));
+        let job = self.begin(site, Source::Copy(copy));
         job.replace_timeout = commit_timeout_s.is_some();
         job.commit_timeout_s = commit_timeout_s.unwrap_or(0);
-        self.begin(job);
         Ok(site.slot)
     }
 
-    fn begin(&mut self, job: Job) {
-        self.job = Some(job);
+    /// In place, as a job is large to be moved.
+    fn begin(&mut self, site: Site, source: Source) -> &mut Job {
         self.job_ok = true;
+        self.job.insert(Job::new(site, source))
     }
 
     /// Takes some of `bytes` for the job and says how many; step until input is wanted, then go on.
@@ -458,7 +462,8 @@ impl<'b> Machine<'b> {
 
     /// Begins to unmark the slot of the job that has failed. False: there is nothing to unmark.
     fn gives_up(&mut self) -> bool {
-        let event = self.job.take().and_then(|job| job.abort_event(self.job_ok));
+        let event = self.job.as_ref().and_then(|job| job.abort_event(self.job_ok));
+        self.job = None;
         // Refused if the slot was not marked after all.
         event.is_some_and(|event| self.apply(&event, Origin::Job).is_ok()) && self.append.is_some()
     }
