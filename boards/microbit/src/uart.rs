@@ -26,7 +26,8 @@ const START_SENDER: Register = Register::at(0x4000_2008);
 const RECEIVED: Register = Register::at(0x4000_2108);
 const SENT: Register = Register::at(0x4000_211C);
 const ERROR: Register = Register::at(0x4000_2124);
-const INTERRUPTS: Register = Register::at(0x4000_2304);
+const INTERRUPTS_ON: Register = Register::at(0x4000_2304);
+const INTERRUPTS_OFF: Register = Register::at(0x4000_2308);
 const ERROR_SOURCE: Register = Register::at(0x4000_2480);
 const ENABLE: Register = Register::at(0x4000_2500);
 const PIN_RTS: Register = Register::at(0x4000_2508);
@@ -47,8 +48,8 @@ const ON: u32 = 4;
 const ON_RECEIVED: u32 = 1 << 2;
 const ON_ERROR: u32 = 1 << 9;
 
-/// What came and was not read: more than the longest line without an answer that a peer sends at
-/// once, and what it still sends after an XOFF.
+/// What came and was not read. When it is full, what comes waits in the FIFO, and is lost when that
+/// overflows too.
 static INPUT: Mutex<RefCell<Deque<u8, 256>>> = Mutex::new(RefCell::new(Deque::new()));
 /// A byte was lost.
 static LOST: Mutex<Cell<bool>> = Mutex::new(Cell::new(false));
@@ -84,21 +85,25 @@ unsafe impl cortex_m::interrupt::InterruptNumber for Number {
 
 /// Fetches what came in. To be called by the handler of interrupt [`INTERRUPT`].
 pub fn interrupt() {
-    let mut lost = ERROR.read() != 0;
-    if lost {
-        ERROR.write(0);
-        // Its bits are cleared by writing them.
-        ERROR_SOURCE.write(ERROR_SOURCE.read());
-    }
-    while RECEIVED.read() != 0 {
-        // Before the byte is taken: the next one sets it again.
-        RECEIVED.write(0);
-        let byte = RXD.read() as u8;
-        lost |= free(|section| INPUT.borrow(section).borrow_mut().push_back(byte).is_err());
-    }
-    if lost {
-        free(|section| LOST.borrow(section).set(true));
-    }
+    free(|section| {
+        let mut input = INPUT.borrow(section).borrow_mut();
+        while RECEIVED.read() != 0 {
+            if input.is_full() {
+                // Until there is room: see `Uart::read`.
+                INTERRUPTS_OFF.write(ON_RECEIVED);
+                break;
+            }
+            // Before the byte is taken: the next one sets it again.
+            RECEIVED.write(0);
+            let _ = input.push_back(RXD.read() as u8);
+        }
+        if ERROR.read() != 0 {
+            ERROR.write(0);
+            // Its bits are cleared by writing them.
+            ERROR_SOURCE.write(ERROR_SOURCE.read());
+            LOST.borrow(section).set(true);
+        }
+    });
 }
 
 /// The UART at 115200 8N1.
@@ -124,7 +129,7 @@ impl Uart {
         }
         START_SENDER.write(1);
         START_RECEIVER.write(1);
-        INTERRUPTS.write(ON_RECEIVED | ON_ERROR);
+        INTERRUPTS_ON.write(ON_RECEIVED | ON_ERROR);
         // SAFETY: the handlers of all programs call `interrupt`, which is ready.
         unsafe { NVIC::unmask(Number) };
         Self(())
@@ -155,19 +160,20 @@ impl ReadReady for Uart {
 
 impl Read for Uart {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LostBytes> {
-        let mut count = 0;
-        while count == 0 && !buffer.is_empty() {
-            if free(|section| LOST.borrow(section).replace(false)) {
-                return Err(LostBytes);
-            }
-            for place in buffer.iter_mut() {
-                let byte = free(|section| INPUT.borrow(section).borrow_mut().pop_front());
-                let Some(byte) = byte else { break };
-                *place = byte;
-                count += 1;
+        loop {
+            let count = free(|section| {
+                if LOST.borrow(section).replace(false) {
+                    return Err(LostBytes);
+                }
+                let mut input = INPUT.borrow(section).borrow_mut();
+                let came = core::iter::from_fn(|| input.pop_front());
+                Ok(buffer.iter_mut().zip(came).map(|(place, byte)| *place = byte).count())
+            })?;
+            INTERRUPTS_ON.write(ON_RECEIVED);
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
             }
         }
-        Ok(count)
     }
 }
 
