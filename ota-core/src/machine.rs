@@ -2,6 +2,7 @@
 //!
 //! Both drivers, the blocking [`crate::Updater`] and the asynchronous one, run this very code.
 
+use crate::boot::{nothing_runs, without_record};
 use crate::descriptor::{Descriptor, Head};
 use crate::flash::{FlashRead, Op, Region};
 use crate::record::{Append, AppendFailed, Log, NO_SLOT, Next, Record};
@@ -28,13 +29,24 @@ pub struct Config {
     /// committed or installed until a reboot. Without it the engine would take the record's word, and
     /// might choose the very slot that runs to be written: give it wherever it can be known.
     pub running: Option<u8>,
+    /// Nothing runs: this is a loader with recovery, and [`crate::boot`] has found nothing to boot. An
+    /// update can begin then whatever the record says, and where there is none. Without a record
+    /// there is no security counter either: any image is taken.
+    pub recovery: bool,
 }
 
 impl Config {
     /// The defaults: one trial, a checkpoint every 16 KiB, no golden slot, running what the record
     /// says.
     pub const fn new(platform: &'static str) -> Self {
-        Self { platform, golden: None, trials: 1, checkpoint_interval: 16 * 1024, running: None }
+        Self {
+            platform,
+            golden: None,
+            trials: 1,
+            checkpoint_interval: 16 * 1024,
+            running: None,
+            recovery: false,
+        }
     }
 }
 
@@ -111,6 +123,9 @@ enum Origin {
 
 /// The record, with what the application knows better.
 fn as_it_runs(mut record: Record, config: &Config) -> Record {
+    if config.recovery {
+        return nothing_runs(record);
+    }
     if let Some(slot) = config.running.filter(|slot| *slot < record.slot_count()) {
         record.set_booted(slot);
     }
@@ -146,12 +161,17 @@ impl<'b> Machine<'b> {
             return Err(OpenError::BufferTooSmall { found: buffer.len() });
         }
         let log = Log::open(flash).map_err(|_| OpenError::RecordTooSmall)?;
-        let newest = log.newest.as_ref().ok_or(OpenError::NoRecord)?;
-        if newest.format > crate::record::FORMAT {
-            return Err(OpenError::NewerFormat { found: newest.format });
-        }
-        let record = as_it_runs(newest.record, &config);
-        let heal = !log.healthy();
+        let (record, heal) = match &log.newest {
+            Some(newest) if newest.format > crate::record::FORMAT => {
+                return Err(OpenError::NewerFormat { found: newest.format });
+            }
+            Some(newest) => (as_it_runs(newest.record, &config), !log.healthy()),
+            None if config.recovery => {
+                let made = without_record(flash, &log, config.trials, buffer);
+                (made.ok_or(OpenError::NoRecord)?, false)
+            }
+            None => return Err(OpenError::NoRecord),
+        };
         let mut machine = Self {
             config,
             buffer,
@@ -505,6 +525,6 @@ impl<'b> Machine<'b> {
 
     /// The slot that runs.
     pub(crate) fn running(&self) -> Option<u8> {
-        Some(self.record.booted()).filter(|slot| *slot != NO_SLOT)
+        Some(self.record.booted()).filter(|slot| *slot != NO_SLOT && !self.config.recovery)
     }
 }
