@@ -67,7 +67,7 @@ impl Platform for Board {
 pub fn serve(uart: Uart, role: Role) -> Result<Infallible, OpenError> {
     let mut buffer = [0; BUFFER];
     // Used where it is: each move of an engine would be 2 KiB of a stack of 15.
-    match &mut open(&mut buffer) {
+    match &mut open(&mut buffer, role == Role::Recovery) {
         Ok(ota) => run(uart, role, ota),
         Err(error) => Err(*error),
     }
@@ -75,9 +75,10 @@ pub fn serve(uart: Uart, role: Role) -> Result<Infallible, OpenError> {
 
 /// The engine, on its own stack.
 #[inline(never)]
-pub(crate) fn open(buffer: &mut [u8]) -> Result<Engine<'_>, OpenError> {
+pub(crate) fn open(buffer: &mut [u8], recovery: bool) -> Result<Engine<'_>, OpenError> {
     let Ok(map) = OneDevice::new(crate::flash(), LAYOUT) else { panic!("the layout is wrong") };
-    let config = EngineConfig { running: running_slot(), ..EngineConfig::new(PLATFORM) };
+    let config =
+        EngineConfig { running: running_slot(), recovery, ..EngineConfig::new(PLATFORM) };
     Updater::open(map, config, buffer, clock::now_ms())
 }
 
@@ -88,10 +89,7 @@ fn run(mut uart: Uart, role: Role, ota: &mut Engine<'_>) -> ! {
         Role::Application(Behaviour::BadStart) => report_start(&mut uart, ota, false),
         Role::Application(_) => report_start(&mut uart, ota, true),
     }
-    let image = match role {
-        Role::Application(_) => ota.running_image(),
-        Role::Recovery => None,
-    };
+    let image = ota.running_image();
     let mut service = Service::new(Config::new(PLATFORM), Board { role, image });
     let Info { app, fw_version, .. } = service.platform().info();
     let _ = writeln!(uart, "{app}: {fw_version}");

@@ -22,7 +22,7 @@ const PERIOD_MS: u64 = 1000;
 pub fn run() -> ! {
     watchdog::feed();
     clock::start();
-    match &mut open(&mut [0; MIN_BUFFER]) {
+    match &mut open(&mut [0; MIN_BUFFER], false) {
         Ok(ota) => serve(Uart::new(), ota),
         Err(_) => panic!("the loader writes a record before it starts anybody"),
     }
