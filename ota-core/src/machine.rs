@@ -2,6 +2,7 @@
 //!
 //! Both drivers, the blocking [`crate::Updater`] and the asynchronous one, run this very code.
 
+use crate::boot::{nothing_runs, without_record};
 use crate::descriptor::{Descriptor, Head};
 use crate::flash::{FlashRead, Op, Region};
 use crate::record::{Append, AppendFailed, Log, NO_SLOT, Next, Record};
@@ -28,13 +29,24 @@ pub struct Config {
     /// committed or installed until a reboot. Without it the engine would take the record's word, and
     /// might choose the very slot that runs to be written: give it wherever it can be known.
     pub running: Option<u8>,
+    /// Nothing runs: this is a loader with recovery, and [`crate::boot`] has found nothing to boot. An
+    /// update can begin then whatever the record says, and where there is none. Without a record
+    /// there is no security counter either: any image is taken.
+    pub recovery: bool,
 }
 
 impl Config {
     /// The defaults: one trial, a checkpoint every 16 KiB, no golden slot, running what the record
     /// says.
     pub const fn new(platform: &'static str) -> Self {
-        Self { platform, golden: None, trials: 1, checkpoint_interval: 16 * 1024, running: None }
+        Self {
+            platform,
+            golden: None,
+            trials: 1,
+            checkpoint_interval: 16 * 1024,
+            running: None,
+            recovery: false,
+        }
     }
 }
 
@@ -111,6 +123,9 @@ enum Origin {
 
 /// The record, with what the application knows better.
 fn as_it_runs(mut record: Record, config: &Config) -> Record {
+    if config.recovery {
+        return nothing_runs(record);
+    }
     if let Some(slot) = config.running.filter(|slot| *slot < record.slot_count()) {
         record.set_booted(slot);
     }
@@ -146,12 +161,17 @@ impl<'b> Machine<'b> {
             return Err(OpenError::BufferTooSmall { found: buffer.len() });
         }
         let log = Log::open(flash).map_err(|_| OpenError::RecordTooSmall)?;
-        let newest = log.newest.as_ref().ok_or(OpenError::NoRecord)?;
-        if newest.format > crate::record::FORMAT {
-            return Err(OpenError::NewerFormat { found: newest.format });
-        }
-        let record = as_it_runs(newest.record, &config);
-        let heal = !log.healthy();
+        let (record, heal) = match &log.newest {
+            Some(newest) if newest.format > crate::record::FORMAT => {
+                return Err(OpenError::NewerFormat { found: newest.format });
+            }
+            Some(newest) => (as_it_runs(newest.record, &config), !log.healthy()),
+            None if config.recovery => {
+                let made = without_record(flash, &log, config.trials, buffer);
+                (made.ok_or(OpenError::NoRecord)?, false)
+            }
+            None => return Err(OpenError::NoRecord),
+        };
         let mut machine = Self {
             config,
             buffer,
@@ -240,6 +260,10 @@ impl<'b> Machine<'b> {
     }
 
     /// Begins a job that is pushed bytes.
+    ///
+    /// On its own, as the other one that begins a job: the memory that making one takes is then not
+    /// the caller's for as long as it runs.
+    #[inline(never)]
     pub(crate) fn begin_stage<F: FlashRead>(
         &mut self,
         flash: &mut F,
@@ -252,14 +276,14 @@ impl<'b> Machine<'b> {
             Some(raw) => Source::Raw(raw),
             None => Source::Bundle { reader: crate::bundle::Reader::new(), manifest: None },
         };
-        let mut job = Job::new(site, source);
+        let job = self.begin(site, source);
         job.commit_timeout_s = commit_timeout_s;
         job.announced = announced;
-        self.begin(job);
         Ok(site.slot)
     }
 
     /// Begins a job that copies the running image.
+    #[inline(never)]
     pub(crate) fn begin_snapshot<F: FlashRead>(
         &mut self,
         flash: &mut F,
@@ -282,16 +306,16 @@ impl<'b> Machine<'b> {
             }
         }
         let copy = CopySource { slot: from, descriptor, set_as_revert };
-        let mut job = Job::new(site, Source::Copy(copy));
+        let job = self.begin(site, Source::Copy(copy));
         job.replace_timeout = commit_timeout_s.is_some();
         job.commit_timeout_s = commit_timeout_s.unwrap_or(0);
-        self.begin(job);
         Ok(site.slot)
     }
 
-    fn begin(&mut self, job: Job) {
-        self.job = Some(job);
+    /// In place, as a job is large to be moved.
+    fn begin(&mut self, site: Site, source: Source) -> &mut Job {
         self.job_ok = true;
+        self.job.insert(Job::new(site, source))
     }
 
     /// Takes some of `bytes` for the job and says how many; step until input is wanted, then go on.
@@ -458,7 +482,8 @@ impl<'b> Machine<'b> {
 
     /// Begins to unmark the slot of the job that has failed. False: there is nothing to unmark.
     fn gives_up(&mut self) -> bool {
-        let event = self.job.take().and_then(|job| job.abort_event(self.job_ok));
+        let event = self.job.as_ref().and_then(|job| job.abort_event(self.job_ok));
+        self.job = None;
         // Refused if the slot was not marked after all.
         event.is_some_and(|event| self.apply(&event, Origin::Job).is_ok()) && self.append.is_some()
     }
@@ -500,6 +525,6 @@ impl<'b> Machine<'b> {
 
     /// The slot that runs.
     pub(crate) fn running(&self) -> Option<u8> {
-        Some(self.record.booted()).filter(|slot| *slot != NO_SLOT)
+        Some(self.record.booted()).filter(|slot| *slot != NO_SLOT && !self.config.recovery)
     }
 }

@@ -10,13 +10,17 @@
 //! more than one to devices whose power is unsteady.
 
 mod decide;
+#[cfg(feature = "stage")]
+mod recovery;
 
 pub use decide::{Choice, Decision, Facts, RecoverReason, Verdict, decide};
 
 use crate::descriptor::Head;
-use crate::flash::FlashMap;
+use crate::flash::{FlashMap, FlashRead};
 use crate::record::{AppendFailed, Log, Reason, Record, SlotState};
 use crate::verify::{Check, Wanted, verify};
+#[cfg(feature = "stage")]
+pub(crate) use recovery::{nothing_runs, without_record};
 
 /// How the loader boots.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +145,7 @@ fn counter_of_verified<F: FlashMap>(
 
 /// A record made of what the descriptors say, for when there is none: the lowest slot that verifies
 /// is booted, because none but it is called active.
-fn from_descriptors<F: FlashMap>(
+fn from_descriptors<F: FlashRead>(
     flash: &mut F,
     trials: u8,
     fresh: bool,

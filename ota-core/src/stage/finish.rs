@@ -33,6 +33,7 @@ impl Job {
         self.phase = Phase::Finish(Finish::ReadBack { part, offset: 0, digest });
     }
 
+    #[inline(never)]
     pub(super) fn finish_step<F: FlashRead>(
         &mut self,
         flash: &mut F,

@@ -85,6 +85,7 @@ impl Job {
 
     /// The manifest is complete: everything that can be refused by it is refused here, before flash
     /// is touched.
+    #[inline(never)]
     fn manifest(&mut self, bytes: &[u8]) -> Result<(), StageError> {
         let selector = Selector {
             platform: self.site.platform,
@@ -249,6 +250,7 @@ impl Job {
     }
 
     /// Where nothing is pushed: the next bytes of the slot that is copied.
+    #[inline(never)]
     pub(super) fn copy_input<F: FlashRead>(
         &mut self,
         flash: &mut F,

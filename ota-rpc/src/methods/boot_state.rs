@@ -10,6 +10,7 @@ use crate::service::Job;
 use crate::writer::Words;
 
 /// Confirms the running image.
+#[inline(never)]
 pub(super) fn commit<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     match call.ota.commit() {
         Ok(()) => call.null(),
@@ -18,6 +19,7 @@ pub(super) fn commit<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
 }
 
 /// Rolls back to the previous image, and reboots.
+#[inline(never)]
 pub(super) fn revert<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     if let Err(error) = call.ota.revert() {
         return Err(call.engine_error(Doing::Revert, &error));
@@ -31,6 +33,7 @@ pub(super) fn revert<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> 
 }
 
 /// Copies the running image to another slot; replies with the slot once that is done.
+#[inline(never)]
 pub(super) fn create_snapshot<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     call.need_idle("Failed to create snapshot: ")?;
     let snapshot = Snapshot {
@@ -60,6 +63,7 @@ pub(super) fn get<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
 }
 
 /// Changes any of it.
+#[inline(never)]
 pub(super) fn set<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     let commit_timeout = call.int("commit_timeout")?;
     let change = BootStateChange {

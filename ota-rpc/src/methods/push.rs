@@ -14,6 +14,7 @@ use crate::service::{Chunk, Job, Last, Receiving, Source};
 use crate::writer::Words;
 
 /// Starts to receive.
+#[inline(never)]
 pub(super) fn begin<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     call.need_idle("Failed to init updater: ")?;
     let (begin, timeout_s) = super::update::begin_of(call)?;
@@ -30,6 +31,7 @@ pub(super) fn begin<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> D
 /// expected.
 ///
 /// When an interrupted update goes on, the reply names a `wanted_offset`: a sender may skip to it.
+#[inline(never)]
 pub(super) fn write<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     let Job::Receiving(mut receiving @ Receiving { source: Source::Push, .. }) = call.service.job
     else {
@@ -127,6 +129,7 @@ fn acknowledge<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>, received: u32) -> D
 }
 
 /// Applies what was received, if that is all; gives it up if it is not.
+#[inline(never)]
 pub(super) fn end<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     let Job::Receiving(receiving) = call.service.job else {
         return Err(not_receiving(call));

@@ -7,6 +7,7 @@ use crate::platform::Platform;
 use crate::reboot::Reboot;
 
 /// What the device is and runs.
+#[inline(never)]
 pub(super) fn get_info<O, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     let info = call.service.platform.info();
     let out = call.out.key("result").object();

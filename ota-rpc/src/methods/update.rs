@@ -8,6 +8,7 @@ use crate::platform::Platform;
 use crate::service::{Action, Download, Job, Last, Receiving, Source};
 
 /// Asks the owner to fetch an update; replies when it has ended, or after 15 s.
+#[inline(never)]
 pub(super) fn update<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     let url = call.frame.argument("url").and_then(|url| url.as_text());
     let Some(url) = url.filter(|url| !url.is_empty()) else {
@@ -45,6 +46,7 @@ pub(super) fn begin_of<O, P: Platform>(
 
 /// How an update is doing, or did. `state` is 0 idle, 1 in progress, 2 failed, 3 applied: `mos ota`
 /// starts one at 0 and 2 only.
+#[inline(never)]
 pub(super) fn status<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     let service = &*call.service;
     let (state, progress) = match (&service.job, service.last) {
@@ -83,6 +85,7 @@ fn percent(part: u32, whole: u32) -> u32 {
 }
 
 /// Gives up the update or snapshot that runs, wherever it comes from.
+#[inline(never)]
 pub(super) fn abort<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     if !call.service.is_busy() {
         let message = format_args!("no update in progress: nothing to abort");

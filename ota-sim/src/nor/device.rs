@@ -195,7 +195,8 @@ macro_rules! with_port {
         let device = $device;
         let shape = $crate::nor::NorDevice::shape(&device);
         $crate::with_port!(@pick shape, device, $port, $body,
-            (1, 4096), (4, 128), (4, 256), (4, 4096), (4, 65536), (8, 2048), (32, 4096), (32, 131072))
+            (1, 4096), (4, 128), (4, 256), (4, 1024), (4, 4096), (4, 65536), (8, 2048), (32, 4096),
+            (32, 131072))
     }};
     (@pick $shape:ident, $device:ident, $port:ident, $body:expr, $(($w:literal, $e:literal)),*) => {
         match ($shape.write_size, $shape.sector_size) {

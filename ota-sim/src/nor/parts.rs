@@ -44,6 +44,19 @@ impl Part {
         timings: internal(12, 41 * US, 85 * MS),
     };
 
+    /// Nordic nRF51822: internal flash of a BBC micro:bit V1. A word may be programmed a limited number
+    /// of times between erases; [`super::Nor::most_unit_programs`] tells how often a test did.
+    pub const NRF51822: Self = Self {
+        name: "nrf51822",
+        source: "nRF51 Series Reference Manual, NVMC: pages of 1 KiB, whole words only, 1 to 0 only; \
+                 nRF51822 PS: t_PAGE_ERASE 22.3 ms, t_WRITE 46.3 us (maxima); reads at 16 MHz, no wait \
+                 state, 32 bits",
+        shape: shape(256 * KIB, KIB, 4, 256),
+        rule: Rule::Free,
+        ecc: false,
+        timings: internal(16, 46_300, 22_300 * US),
+    };
+
     /// ST STM32L476: internal flash, double words with 8 check bits.
     pub const STM32L4: Self = Self {
         name: "stm32l4",
@@ -156,6 +169,8 @@ impl Part {
         Self::ESP32_ENCRYPTED,
         Self::GENERIC_4K4,
         Self::GENERIC_2K8,
+        // Behind the generic part of the same capacity, which a flash file of no named board is of.
+        Self::NRF51822,
     ];
 
     /// The preset called `name`.

@@ -176,10 +176,7 @@ impl Session<'_> {
     /// Sends all of it.
     fn send(&mut self) -> Result<(), PushError> {
         self.begin()?;
-        let mut chunk = self.options.chunk_bytes.unwrap_or(match self.client.target {
-            Target::Udp { .. } => DATAGRAM_CHUNK_BYTES,
-            _ => CHUNK_BYTES,
-        });
+        let mut chunk = self.options.chunk_bytes.unwrap_or(chunk_bytes(&self.client.target));
         let (mut offset, mut attempt, mut begun) = (0, 1, 1);
         while offset < self.bundle.len() {
             let end = self.bundle.len().min(offset.saturating_add(chunk));
@@ -298,6 +295,20 @@ impl Session<'_> {
     }
 }
 
+/// How large a piece may be that goes to a device of which nothing else is known.
+fn chunk_bytes(target: &Target) -> usize {
+    match target {
+        Target::Udp { .. } => DATAGRAM_CHUNK_BYTES,
+        // A device drops a frame that its buffer is too small for without a word, so that nothing would
+        // be learnt from trying; and behind such lines are those with the least memory.
+        Target::Serial { .. } => SMALL_CHUNK_BYTES,
+        Target::Http { .. }
+        | Target::WebSocket { .. }
+        | Target::Tcp { .. }
+        | Target::Mqtt { .. } => CHUNK_BYTES,
+    }
+}
+
 /// Whether nobody knows what became of a call.
 fn is_lost(error: &CallError) -> bool {
     use CallError::{Late, Lost, NoAnswer, Unreachable};
@@ -313,4 +324,17 @@ fn expected_offset(message: &str) -> Option<usize> {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_over_a_serial_line_fits_the_smallest_device() {
+        let chunk = |url: &str| chunk_bytes(&Target::parse(url).unwrap());
+        assert_eq!(chunk("/dev/ttyACM0"), 512);
+        assert_eq!(chunk("udp://dev.example:5000"), 900);
+        assert_eq!(chunk("http://dev.example"), 8192);
+    }
 }
