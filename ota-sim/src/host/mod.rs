@@ -13,6 +13,7 @@ pub mod broker;
 pub mod client;
 pub mod fetch;
 pub mod files;
+mod guests;
 pub mod http;
 mod line;
 pub mod mqtt;
