@@ -1,14 +1,46 @@
 //! Peers that mean no good, or read nothing, or hang up early: others are served all the same, and
 //! what a reply says is what was done.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::thread::sleep;
 use std::time::Duration;
 
 use ota_sim::host::server::MAX_CONNECTIONS;
 
-use crate::raw::{Raw, read_head, tcp};
+use crate::raw::{Raw, masked, read_head, read_message, tcp};
 use crate::rig::{Rig, Wire};
+
+#[test]
+fn a_websocket_that_pings_and_never_reads_is_held_up() {
+    /// More than the sockets of both sides hold.
+    const ENOUGH: usize = 64 * 1024 * 1024;
+    let rig = Rig::open(Wire::WebSocket).unwrap();
+    let Raw::WebSocket(mut socket) = Raw::connect(&rig, Wire::WebSocket) else { unreachable!() };
+    socket.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    let pings = masked(0x89, [0; 4], &[b'p'; 125]).repeat(1000);
+    let mut sent = 0;
+    let error = loop {
+        assert!(sent < ENOUGH, "the device reads on, and what it answers is in its memory");
+        match socket.write_all(&pings) {
+            Ok(()) => sent += pings.len(),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_ping_is_answered_once() {
+    let rig = Rig::open(Wire::WebSocket).unwrap();
+    let Raw::WebSocket(mut socket) = Raw::connect(&rig, Wire::WebSocket) else { unreachable!() };
+    for number in 0..3 {
+        socket.write_all(&masked(0x89, [1, 2, 3, 4], &[number])).unwrap();
+        assert_eq!(read_message(&mut socket), (0x8A, vec![number]));
+    }
+    let ping = br#"{"id":1,"method":"RPC.Ping"}"#;
+    socket.write_all(&masked(0x81, [1, 2, 3, 4], ping)).unwrap();
+    assert_eq!(read_message(&mut socket).0, 0x81);
+}
 
 #[test]
 fn the_most_silent_http_connection_makes_room() {
