@@ -206,6 +206,7 @@ impl<'m> Session<'m> {
             service::Reply::Later => Reply::Later,
             service::Reply::None => Reply::None,
             service::Reply::Rejected { len, .. } => Reply::Rejected(text(len)),
+            // Nothing was done.
             service::Reply::NoRoom(_) => Reply::Rejected(Vec::new()),
         };
         let action = outcome.action.and_then(|action| self.action(action));

@@ -10,6 +10,21 @@ use ota_sim::host::server::MAX_CONNECTIONS;
 use crate::raw::{Raw, masked, read_head, read_message, tcp};
 use crate::rig::{Rig, Wire};
 
+/// A request that changes something that [`timeout`] shows.
+fn set(timeout: u32, tag: &str) -> String {
+    format!(
+        r#"{{"src":"mos","id":1,"tag":"{tag}","method":"OTA.SetBootState","params":{{"commit_timeout":{timeout}}}}}"#
+    )
+}
+
+/// The commit timeout that the device has.
+fn timeout(rig: &Rig) -> u32 {
+    let state = Raw::connect(rig, Wire::Http)
+        .exchange(r#"{"src":"mos","id":2,"method":"OTA.GetBootState"}"#);
+    let (_, number) = state.split_once(r#""commit_timeout":"#).expect(&state);
+    number.trim_end_matches('}').parse().unwrap()
+}
+
 #[test]
 fn a_websocket_that_pings_and_never_reads_is_held_up() {
     /// More than the sockets of both sides hold.
@@ -61,4 +76,38 @@ fn the_most_silent_http_connection_makes_room() {
         stream.write_all(b"Host: x\r\n\r\n").unwrap();
         assert!(read_head(&mut stream).starts_with("HTTP/1.1 404"));
     }
+}
+
+/// A request whose reply would not fit is not carried out, and its sender is told so.
+fn a_reply_with_no_room(wire: Wire, tag: usize) {
+    let rig = Rig::open(wire).unwrap();
+    let mut raw = Raw::connect(&rig, wire);
+    let reply = raw.exchange(&set(77, &"t".repeat(tag)));
+    assert!(reply.starts_with(r#"{"id":1,"#) && reply.contains(r#""code":500,"#), "{reply}");
+    assert_eq!(timeout(&rig), 0, "{reply}");
+    // One that fits.
+    let mut raw = Raw::connect(&rig, wire);
+    let reply = raw.exchange(&set(78, "short"));
+    assert!(reply.ends_with(r#""result":null}"#), "{reply}");
+    assert_eq!(timeout(&rig), 78);
+}
+
+#[test]
+fn a_reply_with_no_room_over_http() {
+    a_reply_with_no_room(Wire::Http, 5000);
+}
+
+#[test]
+fn a_reply_with_no_room_over_websocket() {
+    a_reply_with_no_room(Wire::WebSocket, 5000);
+}
+
+#[test]
+fn a_reply_with_no_room_over_tcp() {
+    a_reply_with_no_room(Wire::Tcp, 5000);
+}
+
+#[test]
+fn a_reply_with_no_room_over_serial() {
+    a_reply_with_no_room(Wire::Serial, 5000);
 }
