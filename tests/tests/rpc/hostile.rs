@@ -78,6 +78,22 @@ fn the_most_silent_http_connection_makes_room() {
     }
 }
 
+#[test]
+fn a_retained_message_is_not_carried_out_again() {
+    let Some(mut rig) = Rig::open(Wire::Mqtt) else { return };
+    let mut raw = Raw::connect(&rig, Wire::Mqtt);
+    let source = raw.source();
+    raw.publish_retained(&set(77, "").replace("mos", &source));
+    raw.receive();
+    assert_eq!(timeout(&rig), 77, "as it came, it was a message like any other");
+    raw.exchange(&set(5, "").replace("mos", &source));
+    raw.exchange(&format!(r#"{{"src":"{source}","id":1,"method":"Sys.Reboot"}}"#));
+    rig.booted();
+    // The broker has sent the retained one with the subscription, before this one.
+    raw.exchange(&format!(r#"{{"src":"{source}","id":2,"method":"RPC.Ping"}}"#));
+    assert_eq!(timeout(&rig), 5);
+}
+
 /// A request whose reply would not fit is not carried out, and its sender is told so.
 fn a_reply_with_no_room(wire: Wire, tag: usize) {
     let rig = Rig::open(wire).unwrap();
