@@ -1,9 +1,11 @@
 //! Peers that mean no good, or read nothing, or hang up early: others are served all the same, and
 //! what a reply says is what was done.
 
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ota_sim::host::server::MAX_CONNECTIONS;
 
@@ -76,6 +78,47 @@ fn the_most_silent_http_connection_makes_room() {
         stream.write_all(b"Host: x\r\n\r\n").unwrap();
         assert!(read_head(&mut stream).starts_with("HTTP/1.1 404"));
     }
+}
+
+#[test]
+fn a_serial_line_that_is_read_slowly_holds_nobody_up() {
+    let rig = Rig::open(Wire::Serial).unwrap();
+    let tty = || OpenOptions::new().read(true).write(true).open(&rig.tty).unwrap();
+    let (mut sender, mut reader) = (tty(), tty());
+    let stop = AtomicBool::new(false);
+    let fastest = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                sender.write_all(b"{\"id\":1,\"method\":\"RPC.Ping\"}\n").unwrap();
+            }
+        });
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                reader.read(&mut [0; 64]).unwrap();
+                sleep(Duration::from_millis(50));
+            }
+            // So that the sender comes to its end too.
+            while !is_silent(&mut reader) {}
+        });
+        sleep(Duration::from_secs(2));
+        let fastest = (0..3).map(|_| {
+            let start = Instant::now();
+            Raw::connect(&rig, Wire::Http).exchange(r#"{"id":1,"method":"RPC.Ping"}"#);
+            start.elapsed()
+        });
+        let fastest = fastest.min().unwrap();
+        stop.store(true, Ordering::Relaxed);
+        fastest
+    });
+    assert!(fastest < Duration::from_secs(1), "{fastest:?}");
+}
+
+/// Reads what there is; whether nothing comes for a while.
+fn is_silent(tty: &mut std::fs::File) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let timeout = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
+    let ready = poll(&mut [PollFd::new(&*tty, PollFlags::IN)], Some(&timeout)).unwrap();
+    ready == 0 || tty.read(&mut [0; 4096]).unwrap() == 0
 }
 
 #[test]
