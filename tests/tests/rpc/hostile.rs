@@ -170,3 +170,8 @@ fn a_reply_with_no_room_over_tcp() {
 fn a_reply_with_no_room_over_serial() {
     a_reply_with_no_room(Wire::Serial, 5000);
 }
+
+#[test]
+fn a_reply_with_no_room_in_a_datagram() {
+    a_reply_with_no_room(Wire::Udp, 1500);
+}
