@@ -2,7 +2,7 @@
 //!
 //! A request that is answered late does not hold up those behind it. When all connections are taken,
 //! the one that was silent for the longest is closed for a new one, if possible one that waits for
-//! no reply.
+//! no reply. A peer that has closed its own direction (`nc -N`) still gets its replies.
 
 use std::future::pending;
 use std::io;
@@ -75,6 +75,8 @@ async fn connection(
     let mut buffer = [0; 1024];
     let mut unread = 0..0;
     let mut requests = JoinSet::new();
+    // Once the peer has sent all that it wanted to: the end, with or without the replies to that.
+    let mut ends_at = None;
     loop {
         // What was read is looked at as far as requests may wait.
         while requests.len() < MAX_PENDING && !unread.is_empty() {
@@ -91,14 +93,15 @@ async fn connection(
                 });
             }
         }
-        let idle = sleep_until(Instant::now() + IDLE_TIME);
+        if ends_at.is_some() && unread.is_empty() && requests.is_empty() {
+            return Ok(());
+        }
+        let idle = sleep_until(ends_at.unwrap_or_else(|| Instant::now() + IDLE_TIME));
         tokio::select! {
-            read = stream.read(&mut buffer), if unread.is_empty() => {
+            read = stream.read(&mut buffer), if ends_at.is_none() && unread.is_empty() => {
                 unread = 0..read?;
                 seen.touch();
-                if unread.is_empty() {
-                    return Ok(());
-                }
+                ends_at = unread.is_empty().then(|| Instant::now() + WRITE_TIME);
             }
             Some(answered) = requests.join_next() => {
                 let ((answer, exchange), quotes) = answered.map_err(io::Error::other)?;
@@ -118,7 +121,7 @@ async fn connection(
                 drop(exchange);
             }
             () = reset(&mut resets) => return Ok(()),
-            () = idle, if requests.is_empty() => return Ok(()),
+            () = idle, if ends_at.is_some() || requests.is_empty() => return Ok(()),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -174,4 +175,18 @@ fn a_reply_with_no_room_over_serial() {
 #[test]
 fn a_reply_with_no_room_in_a_datagram() {
     a_reply_with_no_room(Wire::Udp, 1500);
+}
+
+#[test]
+fn who_sends_no_more_over_tcp_still_gets_replies() {
+    let rig = Rig::open(Wire::Tcp).unwrap();
+    for _ in 0..5 {
+        let mut raw = Raw::connect(&rig, Wire::Tcp);
+        (1..=3).for_each(|id| raw.send(&format!(r#"{{"id":{id},"method":"RPC.Ping"}}"#)));
+        let Raw::Tcp(stream) = &mut raw else { unreachable!() };
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut replies = String::new();
+        stream.read_to_string(&mut replies).unwrap();
+        assert_eq!(replies.matches("channel_info").count(), 3, "{replies}");
+    }
 }
