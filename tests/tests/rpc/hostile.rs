@@ -138,6 +138,16 @@ fn a_retained_message_is_not_carried_out_again() {
     assert_eq!(timeout(&rig), 5);
 }
 
+#[test]
+fn a_message_that_is_too_long_does_not_end_the_connection_to_the_broker() {
+    let Some(rig) = Rig::open(Wire::Mqtt) else { return };
+    let mut raw = Raw::connect(&rig, Wire::Mqtt);
+    raw.send(&"x".repeat(1024 * 1024));
+    let ping = format!(r#"{{"src":"{}","id":2,"method":"RPC.Ping"}}"#, raw.source());
+    let reply = raw.exchange(&ping);
+    assert!(reply.contains("channel_info"), "{reply}");
+}
+
 /// A request whose reply would not fit is not carried out, and its sender is told so.
 fn a_reply_with_no_room(wire: Wire, tag: usize) {
     let rig = Rig::open(wire).unwrap();
