@@ -1,7 +1,7 @@
 //! An HTTP server in a thread of its own, with or without TLS.
 //!
 //! What a client may take up is limited: connections, the time for a handshake, the time between
-//! two requests and for the head of one, the time in which nothing of a response is read.
+//! two requests and for the head of one, its length, the time in which nothing of a response is read.
 //! When all connections are taken, the one that was silent for the longest is closed for a new one,
 //! if possible one that waits for no response.
 
@@ -36,6 +36,9 @@ use super::tcp::WRITE_TIME;
 const GRACE: Duration = Duration::from_millis(500);
 /// Connections at once.
 pub const MAX_CONNECTIONS: usize = 64;
+/// The longest head of a request, in bytes: arguments in a target as long as a request may be, and
+/// headers. A connection has so much room for what it reads, and for what it writes.
+pub const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long the handshake of TLS may take.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long a connection may take to send the head of its next request.
@@ -227,6 +230,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
+        .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ota_sim::host::server::MAX_CONNECTIONS;
+use ota_sim::host::server::{MAX_CONNECTIONS, MAX_HEAD_BYTES};
 
 use crate::raw::{Raw, masked, read_head, read_message, tcp};
 use crate::rig::{Rig, Wire};
@@ -79,6 +79,20 @@ fn the_most_silent_http_connection_makes_room() {
         stream.write_all(b"Host: x\r\n\r\n").unwrap();
         assert!(read_head(&mut stream).starts_with("HTTP/1.1 404"));
     }
+}
+
+#[test]
+fn a_head_has_a_longest_length() {
+    let rig = Rig::open(Wire::Http).unwrap();
+    // Nearly as many arguments as a request has room for.
+    let mut stream = tcp(rig.http);
+    let arguments = format!("a=%22{}%22&", "x".repeat(600)).repeat(18);
+    write!(stream, "GET /rpc/RPC.Ping?{arguments} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert!(read_head(&mut stream).starts_with("HTTP/1.1 200"));
+    // A head that never ends.
+    let mut stream = tcp(rig.http);
+    write!(stream, "GET / HTTP/1.1\r\nX: {}", "y".repeat(MAX_HEAD_BYTES)).unwrap();
+    assert!(read_head(&mut stream).starts_with("HTTP/1.1 431"));
 }
 
 #[test]
