@@ -120,7 +120,7 @@ pub enum Reply {
         /// Length of an error frame; 0 if silence is asked for. It has no `dst`.
         len: usize,
     },
-    /// The method was carried out, but not even an error fits the buffer.
+    /// The method was not carried out: not even an error fits the buffer.
     NoRoom(NoRoom),
 }
 
@@ -178,7 +178,8 @@ impl<'d, P: Platform> Service<'d, P> {
     /// back, in ms.
     ///
     /// Of the text nothing is trusted. `out` should have 1 KiB; `RPC.List` needs about 400 bytes,
-    /// `Sys.GetInfo` 500.
+    /// `Sys.GetInfo` 500. A request whose id, src and tag leave less than 150 bytes of it is not
+    /// carried out, and answered by error 500 without what does not fit.
     pub fn handle<'r, O: Ota>(
         &mut self,
         request: &'r [u8],

@@ -9,6 +9,11 @@
 //! A reply goes to the request's `src` and `"/rpc"`, so a request that wants a reply and has no
 //! `src` is dropped. So is one whose `src` makes no topic that may be published to: a broker
 //! closes the connection of a device that tries.
+//!
+//! Two things are the owner's, who has the packets. A message that is marked as retained is dropped:
+//! it comes again with each subscription, so a retained `Sys.Reboot` would reboot the device for
+//! ever. And one that is longer than a request may be is dropped, but better not with the connection:
+//! whoever may publish could keep the device from its broker.
 
 #[cfg(test)]
 mod tests;

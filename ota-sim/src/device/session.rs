@@ -6,8 +6,9 @@ use embedded_io::{Read, ReadReady, Write};
 use ota_core::{BootState, ChangeError, Updater};
 use ota_rpc::framing::http::{Ended, Response, Upload};
 use ota_rpc::framing::port::{Port, PortError, Step};
+use ota_rpc::framing::udp;
 use ota_rpc::service::{self, FeedError, SourceError};
-use ota_rpc::{Channel, ChannelId, Config, Service};
+use ota_rpc::{Channel, ChannelId, ChannelKind, Config, Service};
 
 use super::platform::SimPlatform;
 use super::{Event, ResetCause, Settings};
@@ -199,13 +200,18 @@ impl<'m> Session<'m> {
     pub(super) fn rpc(&mut self, from: Channel<'_>, frame: &[u8], now_ms: u64) -> Outcome {
         self.service.platform_mut().now_ms = now_ms;
         let Self { updater, service, out, .. } = self;
-        let outcome = service.handle(frame, from, now_ms, updater, out);
+        let room = match from.kind == ChannelKind::Udp {
+            true => udp::limited(out),
+            false => &mut out[..],
+        };
+        let outcome = service.handle(frame, from, now_ms, updater, room);
         let text = |length: usize| out[..length].to_vec();
         let reply = match outcome.reply {
             service::Reply::Frame(length) => Reply::Frame(text(length)),
             service::Reply::Later => Reply::Later,
             service::Reply::None => Reply::None,
             service::Reply::Rejected { len, .. } => Reply::Rejected(text(len)),
+            // Nothing was done.
             service::Reply::NoRoom(_) => Reply::Rejected(Vec::new()),
         };
         let action = outcome.action.and_then(|action| self.action(action));

@@ -9,9 +9,13 @@ use super::tls::{self, TlsError};
 
 /// Seconds between signs of life: those of `mos`.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// The longest message that is taken from a broker, in bytes. Longer than any request, so that one
-/// that is too long is dropped by itself: beyond this the connection is.
-const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+/// The longest message that is taken from a broker, in bytes. Much longer than any request, so that
+/// one that is too long is dropped by itself: beyond this the connection is, since all of a message
+/// is read into memory, and MQTT 3.1.1 has no way to tell a broker of a limit. A broker has a limit
+/// of its own, and this is not below what those of common ones are unless they are told otherwise.
+const MAX_MESSAGE_BYTES: usize = 2 * 1024 * 1024;
+/// The longest message that is sent to one, in bytes.
+const MAX_REPLY_BYTES: usize = 64 * 1024;
 
 /// A broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +104,7 @@ impl Broker {
         options
             .set_keep_alive(KEEP_ALIVE)
             .set_clean_session(true)
-            .set_max_packet_size(MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES);
+            .set_max_packet_size(MAX_MESSAGE_BYTES, MAX_REPLY_BYTES);
         if let Some((user, password)) = &self.credentials {
             options.set_credentials(user, password);
         }

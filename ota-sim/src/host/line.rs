@@ -2,15 +2,19 @@
 
 use std::future::pending;
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
 
+use embedded_io::{ErrorType, Read, ReadReady, Write};
 use ota_rpc::ChannelId;
 use ota_rpc::framing::port::{FlowControl, Port, PortError};
 use ota_rpc::framing::serial::Envelope;
 use ota_rpc::limits::MAX_REQUEST_BYTES;
+use rustix::event::PollFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::serial::SerialLine;
+use super::serial::{PATIENCE_MS, SerialLine};
 use crate::device::{Action, Exchanged, MAX_REPLY_BYTES, SimDevice};
 use crate::flash::Storage;
 
@@ -40,7 +44,7 @@ impl Buffers {
 /// A device's serial line: at most one.
 pub(super) struct Line<'m> {
     port: Option<Port<'m>>,
-    tty: Option<AsyncFd<SerialLine>>,
+    tty: Option<AsyncFd<Tty>>,
     /// There is more to do at once.
     pub(super) wants_to_run: bool,
     /// A reply that came later, while another was still being sent.
@@ -55,7 +59,7 @@ impl<'m> Line<'m> {
     /// Connects the device to a line. To be called in a runtime.
     pub(super) fn attach(&mut self, tty: SerialLine) -> io::Result<()> {
         #[expect(deprecated, reason = "its successor is unsafe; this tty keeps its descriptor")]
-        let tty = AsyncFd::with_interest(tty, Interest::READABLE)?;
+        let tty = AsyncFd::with_interest(Tty { line: tty, full_since: None }, Interest::READABLE)?;
         self.tty = Some(tty);
         self.wants_to_run = true;
         Ok(())
@@ -99,6 +103,15 @@ impl<'m> Line<'m> {
             return None;
         };
         for _ in 0..STEPS {
+            match tty.get_mut().takes() {
+                Ok(true) => {}
+                // The next tick looks again. What comes in meanwhile stays where it is.
+                Ok(false) => {
+                    self.wants_to_run = false;
+                    return None;
+                }
+                Err(error) => return self.failed(PortError::Io(error)),
+            }
             if let Some(reply) = self.reply.take()
                 && !port.reply(&reply)
             {
@@ -137,5 +150,69 @@ impl<'m> Line<'m> {
             }
         }
         None
+    }
+}
+
+/// A serial line that never waits: the device's thread has more to do.
+struct Tty {
+    line: SerialLine,
+    /// Since when it takes nothing.
+    full_since: Option<Instant>,
+}
+
+impl Tty {
+    /// Whether there is room for more, or nobody for whom it would be.
+    fn takes(&mut self) -> io::Result<bool> {
+        if self.line.waits_for(PollFlags::OUT, 0)? {
+            self.full_since = None;
+            return Ok(true);
+        }
+        self.full_since.get_or_insert_with(Instant::now);
+        Ok(self.is_deserted())
+    }
+
+    fn is_deserted(&self) -> bool {
+        let patience = Duration::from_millis(PATIENCE_MS.unsigned_abs());
+        self.full_since.is_some_and(|since| since.elapsed() >= patience)
+    }
+}
+
+impl AsRawFd for Tty {
+    fn as_raw_fd(&self) -> RawFd {
+        self.line.as_raw_fd()
+    }
+}
+
+impl ErrorType for Tty {
+    type Error = io::Error;
+}
+
+impl ReadReady for Tty {
+    fn read_ready(&mut self) -> io::Result<bool> {
+        self.line.read_ready()
+    }
+}
+
+impl Read for Tty {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.line.read(buffer)
+    }
+}
+
+impl Write for Tty {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.line.write_now(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.is_deserted() => {
+                    return Ok(bytes.len());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                written => return written,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

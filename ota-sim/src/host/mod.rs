@@ -5,7 +5,7 @@
 //!   file servers --> fetch (ureq) --chunks---^          |
 //!                    (a thread for each download)       '--> observer: boot log, progress
 //! ```
-//! The device is one thread, as on a board: everything reaches it through bounded channels. A
+//! The device is one thread, as on a board: everything reaches it through one bounded queue. A
 //! download is handed over in chunks of [`fetch::CHUNK_BYTES`], a few of which may wait; it is
 //! never in memory as a whole.
 
@@ -13,10 +13,12 @@ pub mod broker;
 pub mod client;
 pub mod fetch;
 pub mod files;
+mod guests;
 pub mod http;
 mod line;
 pub mod mqtt;
 mod owner;
+mod queue;
 pub mod serial;
 pub mod server;
 pub mod tcp;

@@ -123,6 +123,10 @@ impl Connection {
 
     /// A message on one of the device's topics.
     async fn take(&mut self, publish: &Publish) {
+        if publish.retain {
+            // It comes with each subscription: a reboot would be asked for after each reboot.
+            return tracing::debug!("MQTT: retained message on {} dropped", publish.topic);
+        }
         let mut buffer = vec![0; MAX_REQUEST_BYTES];
         let topic = &publish.topic;
         let frame = match mqtt::request(&self.device_id, topic, &publish.payload, &mut buffer) {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,10 +9,11 @@ use ota_core::flash::LayoutError;
 use ota_rpc::framing::http::Authorization;
 use ota_rpc::{Channel, ChannelId, ChannelKind};
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::fetch::{Fetch, Fetched};
 use super::line::{self, Line};
+use super::queue::{Commands, Numbers, Queue, queue};
 use super::serial::SerialLine;
 use crate::clock::Clock;
 use crate::device::{
@@ -23,8 +23,6 @@ use crate::flash::{SimFlash, Storage};
 use crate::layout::Board;
 use crate::nor::Tear;
 
-/// How many commands may wait for the device.
-const COMMANDS: usize = 256;
 /// How often the device looks at the clock when nothing else happens.
 const TICK: Duration = Duration::from_millis(5);
 /// How many steps of a job are made between two looks at the commands.
@@ -145,15 +143,16 @@ pub struct DeviceHost {
 /// A way to talk to a running device.
 #[derive(Clone)]
 pub struct DeviceHandle {
-    commands: mpsc::Sender<Command>,
-    next_channel: Arc<AtomicU16>,
+    queue: Queue<Command>,
+    numbers: Arc<Numbers>,
     resets: watch::Receiver<u64>,
 }
 
 /// A request and its reply. When it is dropped, the device learns that the reply is out, or that
 /// nobody waits for it any more.
 pub struct Exchange {
-    commands: mpsc::Sender<Command>,
+    queue: Queue<Command>,
+    numbers: Arc<Numbers>,
     channel: ChannelId,
     is_answered: bool,
 }
@@ -182,8 +181,10 @@ impl DeviceHost {
     {
         SimFlash::new(&mut storage, &board).map_err(HostError::Layout)?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let (commands, mut received) = mpsc::channel(COMMANDS);
         let (count_resets, resets) = watch::channel(0);
+        let (queue, mut commands) = queue();
+        let numbers = Arc::new(Numbers::new(line::CHANNEL));
+        let handle = DeviceHandle { queue, numbers: Arc::clone(&numbers), resets };
         let thread = std::thread::Builder::new().name("device".to_owned()).spawn(move || {
             let mut ram = vec![0; board.buffer_size()];
             let device = SimDevice::new(&board, settings, storage, &mut ram)
@@ -195,16 +196,15 @@ impl DeviceHost {
                 clock,
                 observer,
                 waiting: HashMap::new(),
+                numbers,
                 line: Line::new(&mut buffers),
                 resets: count_resets,
                 fetch: None,
                 was_busy: false,
             };
             owner.power_on(0);
-            runtime.block_on(owner.run(&mut received));
+            runtime.block_on(owner.run(&mut commands));
         })?;
-        let next_channel = Arc::new(AtomicU16::new(line::CHANNEL.0));
-        let handle = DeviceHandle { commands, next_channel, resets };
         Ok(Self { handle, thread: Some(thread) })
     }
 
@@ -233,10 +233,9 @@ impl DeviceHost {
         self.order(Command::Attach(line));
     }
 
-    /// To be called outside of asynchronous code.
     fn order(&self, command: Command) {
         // A device that has stopped needs no more orders.
-        let _ = self.handle.commands.blocking_send(command);
+        let _ = self.handle.queue.send_at_once(command);
     }
 }
 
@@ -259,13 +258,11 @@ impl DeviceHandle {
 
     /// Sends a request frame: whatever is sent later comes later.
     pub async fn send(&self, peer: Peer, frame: Vec<u8>) -> Pending {
-        let channel = self.new_channel();
-        let commands = self.commands.clone();
-        let exchange = Exchange { commands, channel, is_answered: false };
+        let exchange = self.exchange().await;
         let (answer, answered) = oneshot::channel();
-        let command = Command::Rpc { channel, peer, frame, answer };
+        let command = Command::Rpc { channel: exchange.channel, peer, frame, answer };
         // A device that has stopped drops the other end.
-        let _ = self.commands.send(command).await;
+        self.queue.send(command).await;
         Pending { exchange, answered }
     }
 
@@ -274,14 +271,11 @@ impl DeviceHandle {
         self.resets.clone()
     }
 
-    /// A number that no request under way has.
-    fn new_channel(&self) -> ChannelId {
-        loop {
-            let number = self.next_channel.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-            if number != line::CHANNEL.0 {
-                return ChannelId(number);
-            }
-        }
+    /// One with a number of its own.
+    async fn exchange(&self) -> Exchange {
+        let Self { queue, numbers, .. } = self.clone();
+        let channel = numbers.take().await;
+        Exchange { queue, numbers, channel, is_answered: false }
     }
 }
 
@@ -296,9 +290,7 @@ impl DeviceHandle {
     /// # Errors
     /// [`Uploaded`]: the device does not want it.
     pub async fn upload(&self, peer: Peer, content_type: String) -> Result<Uploading, Uploaded> {
-        let channel = self.new_channel();
-        let commands = self.commands.clone();
-        let exchange = Exchange { commands, channel, is_answered: false };
+        let exchange = self.exchange().await;
         let (answer, answered) = oneshot::channel();
         let uploading = Uploading { pending: Pending { exchange, answered } };
         uploading.step(UploadStep::Begin { peer, content_type, answer }).await?;
@@ -327,9 +319,9 @@ impl Uploading {
 
     async fn step(&self, step: UploadStep) -> Result<(), Uploaded> {
         let (done, made) = oneshot::channel();
-        let Exchange { commands, channel, .. } = &self.pending.exchange;
+        let Exchange { queue, channel, .. } = &self.pending.exchange;
         // A device that has stopped drops the other end.
-        let _ = commands.send(Command::Upload { channel: *channel, step, done }).await;
+        queue.send(Command::Upload { channel: *channel, step, done }).await;
         made.await.unwrap_or(Err(Uploaded::NoAnswer))
     }
 }
@@ -351,8 +343,10 @@ impl Drop for Exchange {
             true => Command::Flushed(self.channel),
             false => Command::Closed(self.channel),
         };
-        // With no room for it, the device takes the reply as flushed after 5 s.
-        let _ = self.commands.try_send(command);
+        // The device frees the number when it hears of it.
+        if !self.queue.send_at_once(command) {
+            self.numbers.free(self.channel);
+        }
     }
 }
 
@@ -363,6 +357,7 @@ struct Owner<'m, S, C> {
     observer: Box<dyn FnMut(Notice) + Send>,
     /// Who waits for a reply that comes later, by the number of the channel.
     waiting: HashMap<u16, oneshot::Sender<Answer>>,
+    numbers: Arc<Numbers>,
     line: Line<'m>,
     /// How often RAM was lost.
     resets: watch::Sender<u64>,
@@ -372,14 +367,14 @@ struct Owner<'m, S, C> {
 }
 
 impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
-    async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) {
+    async fn run(&mut self, commands: &mut Commands<Command>) {
         loop {
             self.let_device_run();
             let at_once = self.device.wants_to_run() || self.line.wants_to_run;
             let pause = if at_once { Duration::ZERO } else { TICK };
             tokio::select! {
                 biased;
-                command = commands.recv() => match command {
+                command = commands.next() => match command {
                     None | Some(Command::Stop) => break,
                     Some(command) => self.obey(command),
                 },
@@ -438,10 +433,14 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
                 let made = self.upload(channel, step, now_ms);
                 let _ = done.send(made);
             }
-            Command::Flushed(channel) => self.device.reply_flushed(channel, now_ms),
+            Command::Flushed(channel) => {
+                self.device.reply_flushed(channel, now_ms);
+                self.numbers.free(channel);
+            }
             Command::Closed(channel) => {
                 self.waiting.remove(&channel.0);
                 self.device.channel_closed(channel, now_ms);
+                self.numbers.free(channel);
             }
             Command::PowerOn { seed } => self.power_on(seed),
             Command::PowerOff => self.device.power_off(),

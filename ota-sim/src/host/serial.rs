@@ -19,7 +19,7 @@ pub const BAUD: u32 = 115_200;
 
 /// A reader that takes nothing for this long, in ms, is not there: what is sent to it is lost, as
 /// on a line with no computer at its end.
-const PATIENCE_MS: i64 = 1_000;
+pub(super) const PATIENCE_MS: i64 = 1_000;
 
 /// One end of a serial line: raw bytes, [`BAUD`], 8N1.
 #[derive(Debug)]
@@ -86,6 +86,11 @@ impl SerialLine {
             Err(error) => Err(error.into()),
         }
     }
+
+    /// Writes what fits, without waiting: [`io::ErrorKind::WouldBlock`] if that is nothing.
+    pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.write(bytes)
+    }
 }
 
 impl AsRawFd for SerialLine {
@@ -110,6 +115,7 @@ impl Read for SerialLine {
     }
 }
 
+/// For a thread that has nothing else to do: waits for room, within limits.
 impl Write for SerialLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {

@@ -1,7 +1,9 @@
 //! An HTTP server in a thread of its own, with or without TLS.
 //!
 //! What a client may take up is limited: connections, the time for a handshake, the time between
-//! two requests and for the head of one.
+//! two requests and for the head of one, its length, the time in which nothing of a response is read.
+//! When all connections are taken, the one that was silent for the longest is closed for a new one,
+//! if possible one that waits for no response.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -27,10 +29,16 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
+use super::guests::{Guests, LastSeen, Watched};
+use super::tcp::WRITE_TIME;
+
 /// How long requests under way may take when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
-/// Connections at once; more have to wait.
+/// Connections at once.
 pub const MAX_CONNECTIONS: usize = 64;
+/// The longest head of a request, in bytes: arguments in a target as long as a request may be, and
+/// headers. A connection has so much room for what it reads, and for what it writes.
+pub const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long the handshake of TLS may take.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long a connection may take to send the head of its next request.
@@ -166,18 +174,25 @@ struct Site {
 async fn serve(listener: TcpListener, site: Site) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let mut connections = JoinSet::new();
+    let mut guests = Guests::new(MAX_CONNECTIONS);
     let mut stopped = pin!(stop(site.stopped.clone()));
     loop {
         tokio::select! {
             () = &mut stopped => break,
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
+            accepted = listener.accept() => {
                 // An error is of one connection, or of too many files open: others may end.
-                match accepted {
-                    Ok((stream, peer)) => drop(connections.spawn(accept(stream, peer, site.clone()))),
-                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-                }
+                let Ok((stream, peer)) = accepted else {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                };
+                guests.make_room();
+                let seen = guests.clock();
+                let task = accept(stream, peer, Arc::clone(&seen), site.clone());
+                guests.add(connections.spawn(task), seen);
             }
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next_with_id() => {
+                guests.remove(ended.as_ref().map_or_else(|error| error.id(), |(id, ())| *id));
+            }
         }
     }
     let rest = async { while connections.join_next().await.is_some() {} };
@@ -186,28 +201,36 @@ async fn serve(listener: TcpListener, site: Site) -> io::Result<()> {
     Ok(())
 }
 
-async fn accept(stream: TcpStream, peer: SocketAddr, site: Site) {
-    let Some(tls) = site.tls.clone() else { return connection(stream, peer, site).await };
+async fn accept(stream: TcpStream, peer: SocketAddr, seen: Arc<LastSeen>, site: Site) {
+    let stream = Watched::new(stream, Arc::clone(&seen), WRITE_TIME);
+    let Some(tls) = site.tls.clone() else { return connection(stream, peer, seen, site).await };
     match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-        Ok(Ok(stream)) => connection(stream, peer, site).await,
+        Ok(Ok(stream)) => connection(stream, peer, seen, site).await,
         Ok(Err(error)) => tracing::debug!("TLS with {peer}: {error}"),
         Err(_) => tracing::debug!("TLS with {peer}: the handshake takes too long"),
     }
 }
 
-async fn connection<S>(stream: S, peer: SocketAddr, site: Site)
+async fn connection<S>(stream: S, peer: SocketAddr, seen: Arc<LastSeen>, site: Site)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Site { router, idle, stopped, .. } = site;
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        let waiting = seen.waits();
         // A router is always ready.
-        router.clone().call(request.map(Body::new))
+        let response = router.clone().call(request.map(Body::new));
+        async move {
+            let response = response.await;
+            drop(waiting);
+            response
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
+        .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);

@@ -2,14 +2,12 @@
 //!
 //! A request that is answered late does not hold up those behind it. When all connections are taken,
 //! the one that was silent for the longest is closed for a new one, if possible one that waits for
-//! no reply.
+//! no reply. A peer that has closed its own direction (`nc -N`) still gets its replies.
 
-use std::collections::HashMap;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ota_rpc::ChannelKind;
@@ -17,9 +15,10 @@ use ota_rpc::framing::tcp::{self, Envelope, Received, Receiver};
 use ota_rpc::limits::MAX_REQUEST_BYTES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::guests::{Guests, LastSeen};
 use super::owner::{Answer, DeviceHandle, Peer};
 
 /// Connections at once.
@@ -29,7 +28,7 @@ pub const MAX_PENDING: usize = 4;
 /// A connection on which nothing comes for so long is closed.
 pub const IDLE_TIME: Duration = Duration::from_secs(300);
 /// How long a peer may take to read a reply.
-const WRITE_TIME: Duration = Duration::from_secs(30);
+pub(super) const WRITE_TIME: Duration = Duration::from_secs(30);
 
 /// Serves `listener`, which must not block, until the runtime ends.
 ///
@@ -38,7 +37,7 @@ const WRITE_TIME: Duration = Duration::from_secs(30);
 pub async fn serve(listener: std::net::TcpListener, device: DeviceHandle) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut connections = JoinSet::new();
-    let mut guests = Guests::default();
+    let mut guests = Guests::new(MAX_CONNECTIONS);
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -62,68 +61,6 @@ pub async fn serve(listener: std::net::TcpListener, device: DeviceHandle) -> io:
     }
 }
 
-/// Who is connected, and when each was heard last.
-struct Guests {
-    start: Instant,
-    tasks: HashMap<Id, (AbortHandle, Arc<LastSeen>)>,
-}
-
-/// When a connection was heard last.
-struct LastSeen {
-    start: Instant,
-    ms: AtomicU64,
-    /// Requests that wait for their replies.
-    pending: AtomicUsize,
-}
-
-impl LastSeen {
-    fn touch(&self) {
-        let ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.ms.store(ms, Ordering::Relaxed);
-    }
-
-    /// Those that wait first, and of either the silent ones last.
-    fn order(&self) -> (bool, u64) {
-        (self.pending.load(Ordering::Relaxed) > 0, self.ms.load(Ordering::Relaxed))
-    }
-}
-
-impl Default for Guests {
-    fn default() -> Self {
-        Self { start: Instant::now(), tasks: HashMap::new() }
-    }
-}
-
-impl Guests {
-    fn clock(&self) -> Arc<LastSeen> {
-        let seen =
-            LastSeen { start: self.start, ms: AtomicU64::new(0), pending: AtomicUsize::new(0) };
-        seen.touch();
-        Arc::new(seen)
-    }
-
-    /// Ends the connection that was silent for the longest, if all are taken.
-    fn make_room(&mut self) {
-        if self.tasks.len() < MAX_CONNECTIONS {
-            return;
-        }
-        let oldest = self.tasks.iter().min_by_key(|(_, (_, seen))| seen.order());
-        if let Some(id) = oldest.map(|(id, _)| *id)
-            && let Some((task, _)) = self.tasks.remove(&id)
-        {
-            task.abort();
-        }
-    }
-
-    fn add(&mut self, task: AbortHandle, seen: Arc<LastSeen>) {
-        self.tasks.insert(task.id(), (task, seen));
-    }
-
-    fn remove(&mut self, id: Id) {
-        self.tasks.remove(&id);
-    }
-}
-
 async fn connection(
     mut stream: TcpStream,
     peer: SocketAddr,
@@ -138,6 +75,8 @@ async fn connection(
     let mut buffer = [0; 1024];
     let mut unread = 0..0;
     let mut requests = JoinSet::new();
+    // Once the peer has sent all that it wanted to: the end, with or without the replies to that.
+    let mut ends_at = None;
     loop {
         // What was read is looked at as far as requests may wait.
         while requests.len() < MAX_PENDING && !unread.is_empty() {
@@ -146,18 +85,23 @@ async fn connection(
             unread.start = unread.end - bytes.len();
             if let Some(Received::Frame { quotes, .. }) = received {
                 let pending = device.send(peer.clone(), receiver.frame().to_vec()).await;
-                requests.spawn(async move { (pending.answer().await, quotes) });
+                let waiting = seen.waits();
+                requests.spawn(async move {
+                    let answered = (pending.answer().await, quotes);
+                    drop(waiting);
+                    answered
+                });
             }
         }
-        seen.pending.store(requests.len(), Ordering::Relaxed);
-        let idle = sleep_until(Instant::now() + IDLE_TIME);
+        if ends_at.is_some() && unread.is_empty() && requests.is_empty() {
+            return Ok(());
+        }
+        let idle = sleep_until(ends_at.unwrap_or_else(|| Instant::now() + IDLE_TIME));
         tokio::select! {
-            read = stream.read(&mut buffer), if unread.is_empty() => {
+            read = stream.read(&mut buffer), if ends_at.is_none() && unread.is_empty() => {
                 unread = 0..read?;
                 seen.touch();
-                if unread.is_empty() {
-                    return Ok(());
-                }
+                ends_at = unread.is_empty().then(|| Instant::now() + WRITE_TIME);
             }
             Some(answered) = requests.join_next() => {
                 let ((answer, exchange), quotes) = answered.map_err(io::Error::other)?;
@@ -177,7 +121,7 @@ async fn connection(
                 drop(exchange);
             }
             () = reset(&mut resets) => return Ok(()),
-            () = idle, if requests.is_empty() => return Ok(()),
+            () = idle, if ends_at.is_some() || requests.is_empty() => return Ok(()),
         }
     }
 }

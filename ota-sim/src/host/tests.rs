@@ -484,6 +484,30 @@ fn a_form_that_is_broken_off_leaves_room_for_the_next() {
     assert_eq!(bench.request("POST", "/update", "Content-Type: text/plain\r\n", b"x").0, 400);
 }
 
+/// The numbers of requests come round; one that is under way keeps its own.
+#[test]
+fn a_flood_of_refused_forms_does_not_end_another() {
+    use ota_rpc::ChannelKind;
+
+    use crate::device::Uploaded;
+
+    let bench = Bench::new();
+    let handle = bench.host.handle();
+    let peer = || Peer::new(ChannelKind::Http, "");
+    let body = form(&bundle("1.1.0"));
+    let (first, second) = body.split_at(50_000);
+    let uploaded = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        let upload = handle.upload(peer(), "multipart/form-data; boundary=b".to_owned()).await?;
+        upload.feed(first.to_vec()).await?;
+        for _ in 0..66_000 {
+            assert!(handle.upload(peer(), String::new()).await.is_err());
+        }
+        upload.feed(second.to_vec()).await?;
+        Ok(upload.end().await)
+    });
+    assert_eq!(uploaded, Ok::<_, Uploaded>(Uploaded::Later));
+}
+
 #[test]
 fn a_password_is_asked_for_before_anything_is_read() {
     use ota_rpc::auth::{Access, Algorithm, Digest, EVERY_USER, User};

@@ -1,7 +1,6 @@
 //! Frames over WebSocket, one in each text message.
 
 use std::error::Error as _;
-use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::Response;
@@ -9,13 +8,13 @@ use ota_rpc::framing::websocket::{self, Close};
 use ota_rpc::limits::MAX_REQUEST_BYTES;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::owner::{Answer, DeviceHandle, Peer};
-use super::tcp::{IDLE_TIME, MAX_PENDING, reset};
+use super::tcp::{IDLE_TIME, MAX_PENDING, WRITE_TIME, reset};
 
-/// How long a peer may take to read a reply.
-const WRITE_TIME: Duration = Duration::from_secs(30);
+/// What may wait to be sent on a connection, in bytes: a reply, a pong and a farewell.
+const MAX_UNSENT_BYTES: usize = 64 * 1024;
 
 /// Answers the handshake. `offered` is the header `Sec-WebSocket-Protocol`; `permit` is for one
 /// WebSocket.
@@ -30,6 +29,8 @@ pub(super) fn accept(
         .protocols(websocket::subprotocol(offered))
         .max_message_size(MAX_REQUEST_BYTES)
         .max_frame_size(MAX_REQUEST_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(MAX_UNSENT_BYTES)
         .on_upgrade(move |socket| async move {
             serve(socket, device, peer).await;
             drop(permit);
@@ -54,10 +55,20 @@ async fn talk(
     resets: &mut tokio::sync::watch::Receiver<u64>,
 ) -> Result<std::convert::Infallible, Option<Close>> {
     let mut requests = JoinSet::new();
+    // Only frames are signs of life: whoever pings has nothing to say, and keeps a place.
+    let mut heard = Instant::now();
     loop {
+        let idle = sleep_until(heard + IDLE_TIME);
         tokio::select! {
             received = socket.recv(), if requests.len() < MAX_PENDING => {
-                if let Some(frame) = frame(&received.ok_or(None)?)? {
+                let received = received.ok_or(None)?;
+                if let Ok(Message::Ping(payload)) = &received {
+                    // The same as tungstenite has ready, and it takes that one's place. Nothing more
+                    // is read until it is out.
+                    send(socket, Message::Pong(payload.clone()), resets).await?;
+                }
+                if let Some(frame) = frame(&received)? {
+                    heard = Instant::now();
                     let pending = device.send(peer.clone(), frame).await;
                     requests.spawn(pending.answer());
                 }
@@ -67,11 +78,8 @@ async fn talk(
                 match answer {
                     Answer::Frame(frame) | Answer::Rejected(frame) if !frame.is_empty() => {
                         let text = String::from_utf8(frame).map_err(|_| None)?;
-                        let send = timeout(WRITE_TIME, socket.send(Message::Text(text.into())));
-                        tokio::select! {
-                            sent = send => sent.map_err(|_| None)?.map_err(|_| None)?,
-                            () = reset(resets) => return Err(None),
-                        }
+                        send(socket, Message::Text(text.into()), resets).await?;
+                        heard = Instant::now();
                     }
                     Answer::Frame(_) | Answer::Rejected(_) | Answer::None => {}
                     // It was reset: its connections are gone with it.
@@ -80,8 +88,22 @@ async fn talk(
                 drop(exchange);
             }
             () = reset(resets) => return Err(Some(Close::GoingAway)),
-            () = sleep(IDLE_TIME), if requests.is_empty() => return Err(Some(Close::GoingAway)),
+            () = idle, if requests.is_empty() => return Err(Some(Close::GoingAway)),
         }
+    }
+}
+
+/// Sends a message, which the peer has to read in time.
+async fn send(
+    socket: &mut WebSocket,
+    message: Message,
+    resets: &mut tokio::sync::watch::Receiver<u64>,
+) -> Result<(), Option<Close>> {
+    tokio::select! {
+        sent = timeout(WRITE_TIME, socket.send(message)) => {
+            sent.map_err(|_| None)?.map_err(|_| None)
+        }
+        () = reset(resets) => Err(None),
     }
 }
 

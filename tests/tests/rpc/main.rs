@@ -5,6 +5,7 @@ mod auth;
 mod broker;
 mod crowd;
 mod flows;
+mod hostile;
 mod raw;
 mod rig;
 mod rules;

@@ -90,12 +90,14 @@ impl Raw {
                 let crc = ota_core::crc::crc32(frame.as_bytes());
                 tty.write_all(format!("\n\"\"\"{frame}{crc:08x}\"\"\"\n").as_bytes()).unwrap();
             }
-            Self::Mqtt(stream) => {
-                let topic = text(&format!("{DEVICE}/rpc"));
-                let publish = [topic, vec![0, 7], frame.as_bytes().to_vec()].concat();
-                stream.write_all(&packet(0x32, &publish)).unwrap();
-            }
+            Self::Mqtt(stream) => publish(stream, 0x32, frame),
         }
+    }
+
+    /// Sends a frame that the broker is to keep for who subscribes later.
+    pub(crate) fn publish_retained(&mut self, frame: &str) {
+        let Self::Mqtt(stream) = self else { panic!("only a broker keeps messages") };
+        publish(stream, 0x33, frame);
     }
 
     /// The next frame. Over HTTP the body, if there is one.
@@ -238,6 +240,13 @@ fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
     }
     packet.extend(body);
     packet
+}
+
+/// Sends a frame to a device by a packet of this kind.
+fn publish(stream: &mut TcpStream, kind: u8, frame: &str) {
+    let topic = text(&format!("{DEVICE}/rpc"));
+    let publish = [topic, vec![0, 7], frame.as_bytes().to_vec()].concat();
+    stream.write_all(&packet(kind, &publish)).unwrap();
 }
 
 pub(crate) fn read_packet(stream: &mut TcpStream) -> (u8, Vec<u8>) {

@@ -178,6 +178,60 @@ fn a_reply_that_does_not_fit_is_an_error_and_never_cut() {
 }
 
 #[test]
+fn what_could_not_be_told_is_not_done() {
+    let tail = r#","error":{"code":500,"message":"not carried out: a reply with id, src and tag does not fit the buffer of 1024 bytes"}}"#;
+    let number = |len| "9".repeat(len);
+    for len in (0..1100).chain([5000]) {
+        let long = "l".repeat(len);
+        for (request, refusal) in [
+            // Refused without what is too long.
+            (
+                format!(r#"{{"id":7,"src":"mos","tag":"{long}","method":"OTA.Commit"}}"#),
+                format!(r#"{{"id":7,"src":"esp_stub","dst":"mos"{tail}"#),
+            ),
+            (
+                format!(r#"{{"id":7,"src":"{long}","method":"OTA.Commit"}}"#),
+                format!(r#"{{"id":7,"src":"esp_stub"{tail}"#),
+            ),
+            (
+                format!(r#"{{"id":{},"method":"OTA.Commit"}}"#, number(len.max(1))),
+                format!(r#"{{"id":null,"src":"esp_stub"{tail}"#),
+            ),
+        ] {
+            let mut bench = Bench::new();
+            let reply = bench.reply(&request);
+            if len < 800 {
+                assert!(reply.ends_with(r#""result":null}"#), "{len}: {reply}");
+                assert_eq!(bench.engine.calls, ["commit"]);
+            } else if bench.engine.calls.is_empty() {
+                assert_eq!(reply, refusal, "{len}");
+            } else {
+                assert!(len < 1000 && reply.ends_with(r#""result":null}"#), "{len}: {reply}");
+            }
+        }
+    }
+    // Not even that fits.
+    let mut bench = Bench::new();
+    let request = request("OTA.Commit", "");
+    let from =
+        crate::channel::Channel::new(super::bench::CHANNEL, crate::channel::ChannelKind::Tcp, "");
+    for capacity in 0..300 {
+        let mut out = std::vec![0; capacity];
+        bench.engine.calls.clear();
+        let outcome =
+            bench.service.handle(request.as_bytes(), from, 0, &mut bench.engine, &mut out);
+        match outcome.reply {
+            Reply::Frame(len) => {
+                let is_done = out[..len].ends_with(br#""result":null}"#);
+                assert_eq!(is_done, !bench.engine.calls.is_empty(), "{capacity}");
+            }
+            Reply::NoRoom(_) => assert!(bench.engine.calls.is_empty(), "{capacity}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn an_applied_update_reboots_even_if_its_reply_does_not_fit() {
     let mut bench = Bench::new();
     bench.engine.steps = 1;
