@@ -1,5 +1,5 @@
-//! The engine and the RPC service on the UART, until the next reset: the application's work, and that
-//! of a loader that has nothing to boot.
+//! The engine and the RPC service on the UART, until the next reset: the application's work, and
+//! that of a loader that has nothing to boot.
 
 use core::convert::Infallible;
 use core::fmt::Write as _;
