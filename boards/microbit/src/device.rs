@@ -77,8 +77,7 @@ pub fn serve(uart: Uart, role: Role) -> Result<Infallible, OpenError> {
 #[inline(never)]
 pub(crate) fn open(buffer: &mut [u8], recovery: bool) -> Result<Engine<'_>, OpenError> {
     let Ok(map) = OneDevice::new(crate::flash(), LAYOUT) else { panic!("the layout is wrong") };
-    let config =
-        EngineConfig { running: running_slot(), recovery, ..EngineConfig::new(PLATFORM) };
+    let config = EngineConfig { running: running_slot(), recovery, ..EngineConfig::new(PLATFORM) };
     Updater::open(map, config, buffer, clock::now_ms())
 }
 

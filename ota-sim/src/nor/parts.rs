@@ -49,8 +49,8 @@ impl Part {
     pub const NRF51822: Self = Self {
         name: "nrf51822",
         source: "nRF51 Series Reference Manual, NVMC: pages of 1 KiB, whole words only, 1 to 0 \
-                 only; nRF51822 PS: t_PAGE_ERASE 22.3 ms, t_WRITE 46.3 us (maxima); reads at 16 \
-                 MHz, no wait state, 32 bits",
+                 only; t_PAGE_ERASE 22.3 ms and t_WRITE 46.3 us (maxima) from memory of the nRF51822 \
+                 PS, to be compared with it; reads at 16 MHz, no wait state, 32 bits",
         shape: shape(256 * KIB, KIB, 4, 256),
         rule: Rule::Free,
         ecc: false,
