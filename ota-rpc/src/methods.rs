@@ -145,7 +145,7 @@ pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '
     let Some(entry) = find(name) else {
         return Err(call.error(code::NOT_FOUND, format_args!("No handler for {}", Echo(name))));
     };
-    // None of the large ones is inlined: a call takes the memory of its own method only, not of all.
+    // None of the large ones is inlined: a call takes the stack of its own method, not of all.
     match entry.method {
         Method::RpcList => rpc::list(call),
         Method::RpcDescribe => rpc::describe(call),

@@ -299,8 +299,8 @@ impl Session<'_> {
 fn chunk_bytes(target: &Target) -> usize {
     match target {
         Target::Udp { .. } => DATAGRAM_CHUNK_BYTES,
-        // A device drops a frame that its buffer is too small for without a word, so that nothing would
-        // be learnt from trying; and behind such lines are those with the least memory.
+        // A device drops a frame that its buffer is too small for without a word, so that nothing
+        // would be learnt from trying; and behind such lines are those with the least memory.
         Target::Serial { .. } => SMALL_CHUNK_BYTES,
         Target::Http { .. }
         | Target::WebSocket { .. }
