@@ -127,15 +127,13 @@ pub fn push(
     if bundle.is_empty() {
         return Err(PushError::Empty);
     }
-    let mut session = Session { client, bundle, options, tell };
+    let mut session = Session { client, bundle, options, tell, has_begun: false, sent: 0 };
     let before = session.active_slot()?;
     session.need_idle()?;
-    if let Err(error) = session.send() {
-        // An end before the end is an abort. There may be nobody to hear it.
-        let _ = session.client.call("OTA.End", None);
+    if let Err(error) = session.send().and_then(|()| session.end(before)) {
+        session.give_up();
         return Err(error);
     }
-    session.end(before)?;
     session.wait_for_boot(before)
 }
 
@@ -144,6 +142,10 @@ struct Session<'s> {
     bundle: &'s [u8],
     options: &'s PushOptions,
     tell: &'s mut dyn FnMut(PushEvent),
+    /// `OTA.Begin` was not refused.
+    has_begun: bool,
+    /// Where the last of the pieces ends that were sent since then, whether they have arrived or not.
+    sent: usize,
 }
 
 impl Session<'_> {
@@ -170,7 +172,55 @@ impl Session<'_> {
             "commit_timeout": self.options.commit_timeout_s,
             "size": self.bundle.len(),
         });
-        self.call("OTA.Begin", Some(&begin)).map(drop)
+        (self.has_begun, self.sent) = (false, 0);
+        let begun = self.client.call("OTA.Begin", Some(&begin));
+        // Of a lost reply nobody knows what was in it.
+        self.has_begun = begun.as_ref().err().is_none_or(is_lost);
+        begun.map(drop).map_err(|error| PushError::Call { method: "OTA.Begin", error })
+    }
+
+    /// Ends what this session has begun, and nothing else: the device may do something for somebody
+    /// else by now, or install what it got.
+    fn give_up(&mut self) {
+        if !self.has_begun {
+            return;
+        }
+        // There may be nobody to hear it.
+        let Ok(status) = self.client.call("OTA.Status", None) else { return };
+        if status["state"] != 1 {
+            return;
+        }
+        let is_told = !status["received"].is_null();
+        if is_told && !self.is_own(&status) {
+            return;
+        }
+        // Who does not tell how much it has got knows no OTA.Abort, or receives nothing: then
+        // OTA.End does no harm.
+        let is_known = is_told
+            && !matches!(
+                self.client.call("OTA.Abort", None),
+                Err(CallError::Remote { code: 404, .. })
+            );
+        // An end before the end is an abort.
+        if !is_known && self.sent < self.bundle.len() {
+            let _ = self.client.call("OTA.End", None);
+        }
+    }
+
+    /// Whether an `OTA.Status` is of this session.
+    fn is_own(&self, status: &Value) -> bool {
+        status["state"] == 1
+            && status["size"] == self.bundle.len()
+            && status["received"].as_u64().is_some_and(|received| received <= self.sent as u64)
+    }
+
+    /// Whether the device has got all of it, as far as it can be asked.
+    fn is_complete(&mut self) -> bool {
+        self.sent == self.bundle.len()
+            && self
+                .client
+                .call("OTA.Status", None)
+                .is_ok_and(|status| self.is_own(&status) && status["received"] == self.bundle.len())
     }
 
     /// Sends all of it.
@@ -185,6 +235,7 @@ impl Session<'_> {
             let end = self.bundle.len().min(offset.saturating_add(chunk));
             let data = STANDARD.encode(&self.bundle[offset..end]);
             let write = json!({ "offset": offset, "data": data });
+            self.sent = self.sent.max(end);
             let error = match self.client.call("OTA.Write", Some(&write)) {
                 Ok(result) => {
                     offset = self.next_offset(&result, end);
@@ -202,6 +253,9 @@ impl Session<'_> {
             }
             attempt += 1;
             if attempt > self.options.attempts {
+                if is_lost(&error) && self.is_complete() {
+                    break;
+                }
                 return Err(PushError::Call { method: "OTA.Write", error });
             }
             (self.tell)(PushEvent::Again { reason: error.to_string() });
@@ -314,3 +368,6 @@ fn expected_offset(message: &str) -> Option<usize> {
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! Devices that misbehave: each test is one way.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::host::client::Options;
+
+/// A reply is given up after this time.
+const SHORT: Duration = Duration::from_millis(300);
+const SIZE: usize = 20_000;
+
+/// A device on TCP, of which each test says what it answers.
+struct Fake {
+    url: String,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Fake {
+    /// `answer` gets method and parameters, and says `result` or `error` in an object; none: no reply.
+    fn new(mut answer: impl FnMut(&str, &Value) -> Option<Value> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("tcp://{}", listener.local_addr().unwrap());
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let log = calls.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+                    let Ok(line) = line else { break };
+                    let line = line.trim_matches('"');
+                    if line.is_empty() {
+                        continue;
+                    }
+                    let request: Value = serde_json::from_str(line).unwrap();
+                    let method = request["method"].as_str().unwrap();
+                    log.lock().unwrap().push(method.to_owned());
+                    let Some(mut reply) = answer(method, &request["params"]) else { continue };
+                    reply["id"] = request["id"].clone();
+                    // The client may have gone.
+                    let _ = write!(stream, "\n{reply}\n");
+                }
+            }
+        });
+        Self { url, calls }
+    }
+
+    /// Two attempts with everything.
+    fn push(&self) -> Result<Pushed, PushError> {
+        let mut client = Client::new(&self.url, Options::with_timeout(SHORT)).unwrap();
+        let options =
+            PushOptions { attempts: 2, reboot: Duration::from_secs(5), ..PushOptions::default() };
+        push(&mut client, &vec![7; SIZE], &options, &mut |_| {})
+    }
+
+    fn count(&self, method: &str) -> usize {
+        self.calls.lock().unwrap().iter().filter(|call| *call == method).count()
+    }
+}
+
+fn result(value: Value) -> Option<Value> {
+    Some(json!({ "result": value }))
+}
+
+fn error(code: i64, message: &str) -> Option<Value> {
+    Some(json!({ "error": { "code": code, "message": message } }))
+}
+
+/// What a device says that does nothing.
+fn idle(method: &str) -> Option<Value> {
+    result(match method {
+        "OTA.Status" => json!({ "state": 0, "message": "idle" }),
+        "OTA.GetBootState" => json!({ "active_slot": 0, "is_committed": true }),
+        "Sys.GetInfo" => json!({ "fw_version": "1.0.0" }),
+        _ => Value::Null,
+    })
+}
+
+/// What a device says that has installed the update.
+fn updated(method: &str) -> Option<Value> {
+    match method {
+        "OTA.GetBootState" => result(json!({ "active_slot": 1, "is_committed": true })),
+        "Sys.GetInfo" => result(json!({ "fw_version": "2.0.0" })),
+        other => idle(other),
+    }
+}
+
+fn receiving(received: usize) -> Option<Value> {
+    result(json!({ "state": 1, "message": "progress", "received": received, "size": SIZE }))
+}
+
+fn pushed() -> Result<Pushed, PushError> {
+    Ok(Pushed { version: "2.0.0".to_owned(), is_committed: true })
+}
+
+#[test]
+fn an_update_of_somebody_else_is_left_alone() {
+    // It began between OTA.Status and OTA.Begin.
+    let mut asked = 0;
+    let fake = Fake::new(move |method, _| match method {
+        "OTA.Status" if asked > 0 => receiving(0),
+        "OTA.Status" => {
+            asked += 1;
+            idle(method)
+        }
+        "OTA.Begin" => error(-1, "Failed to init updater: update already in progress"),
+        _ => idle(method),
+    });
+    assert!(matches!(fake.push(), Err(PushError::Call { method: "OTA.Begin", .. })));
+    assert_eq!((fake.count("OTA.End"), fake.count("OTA.Abort")), (0, 0));
+}
+
+#[test]
+fn a_download_that_took_the_place_of_a_lost_session_is_left_alone() {
+    let mut asked = 0;
+    let fake = Fake::new(move |method, _| match method {
+        "OTA.Status" if asked > 0 => result(json!({ "state": 1, "received": 4096 })),
+        "OTA.Status" => {
+            asked += 1;
+            idle(method)
+        }
+        "OTA.Write" => error(-1, "the update in progress is a download: see OTA.Status"),
+        _ => idle(method),
+    });
+    assert!(matches!(fake.push(), Err(PushError::Call { method: "OTA.Write", .. })));
+    assert_eq!((fake.count("OTA.End"), fake.count("OTA.Abort")), (0, 0));
+}
+
+#[test]
+fn what_cannot_be_begun_again_is_not_ended_either() {
+    let mut begun = 0;
+    let fake = Fake::new(move |method, _| match method {
+        "OTA.Begin" => {
+            begun += 1;
+            if begun == 1 { idle(method) } else { error(-1, "update already in progress") }
+        }
+        "OTA.Status" if begun == 2 => receiving(0),
+        "OTA.Write" => error(-1, "no update in progress: call OTA.Begin"),
+        _ => idle(method),
+    });
+    assert!(matches!(fake.push(), Err(PushError::Call { method: "OTA.Begin", .. })));
+    assert_eq!((fake.count("OTA.End"), fake.count("OTA.Abort")), (0, 0));
+}
+
+#[test]
+fn an_update_that_was_begun_is_given_up() {
+    // Whatever the device knows: this engine's, and one that ends an update before its end by OTA.End.
+    for (status, abort, calls) in [
+        (receiving(0), idle("OTA.Abort"), (1, 0)),
+        (receiving(0), error(404, "No handler for OTA.Abort"), (1, 1)),
+        (result(json!({ "state": 1 })), error(404, "No handler for OTA.Abort"), (0, 1)),
+    ] {
+        let mut has_begun = false;
+        let fake = Fake::new(move |method, _| match method {
+            "OTA.Begin" => {
+                has_begun = true;
+                idle(method)
+            }
+            "OTA.Status" if has_begun => status.clone(),
+            "OTA.Write" => None,
+            "OTA.Abort" => abort.clone(),
+            _ => idle(method),
+        });
+        assert!(matches!(fake.push(), Err(PushError::Call { method: "OTA.Write", .. })));
+        assert_eq!((fake.count("OTA.Abort"), fake.count("OTA.End")), calls);
+    }
+}
+
+/// Loses all replies to the last piece.
+fn without_last_reply(status: impl Fn() -> Option<Value> + Send + 'static) -> Fake {
+    let (mut is_there, mut is_ended) = (false, false);
+    Fake::new(move |method, params| match method {
+        "OTA.Write" if params["offset"].as_u64() > Some(16_000) => {
+            is_there = true;
+            None
+        }
+        "OTA.Status" if is_there && !is_ended => status(),
+        "OTA.End" => {
+            is_ended = true;
+            idle(method)
+        }
+        _ if is_ended => updated(method),
+        _ => idle(method),
+    })
+}
+
+#[test]
+fn replies_lost_to_the_last_piece_do_not_make_an_update_fail_that_is_there() {
+    let fake = without_last_reply(|| receiving(SIZE));
+    assert_eq!(fake.push(), pushed());
+    assert_eq!(fake.count("OTA.End"), 1);
+}
+
+#[test]
+fn what_may_be_complete_is_not_ended_to_give_it_up() {
+    // It does not say how much it has, or nothing at all.
+    for status in [result(json!({ "state": 1 })), None] {
+        let fake = without_last_reply(move || status.clone());
+        assert!(matches!(fake.push(), Err(PushError::Call { method: "OTA.Write", .. })));
+        assert_eq!(fake.count("OTA.End"), 0);
+    }
+}
