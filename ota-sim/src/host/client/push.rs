@@ -305,27 +305,58 @@ impl Session<'_> {
 
     /// Says that all is sent. If the reply is lost, the device's state tells what became of it.
     fn end(&mut self, before: i64) -> Result<(), PushError> {
-        match self.client.call("OTA.End", None) {
-            Ok(_) => Ok(()),
-            Err(error) if is_lost(&error) => {
-                (self.tell)(PushEvent::Again { reason: error.to_string() });
-                let state = self.wait_for("OTA.GetBootState")?;
-                match state["active_slot"] == before && !self.is_receiving()? {
-                    true => Err(PushError::Call { method: "OTA.End", error }),
-                    false if state["active_slot"] != before => Ok(()),
-                    false => self.call("OTA.End", None).map(drop),
-                }
+        // After so long without progress a device gives up by itself.
+        let patience = Duration::from_secs(self.options.update_timeout_s.into());
+        let deadline = Instant::now() + patience;
+        let mut lost = 0;
+        loop {
+            let error = match self.client.call("OTA.End", None) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if !is_away(&error) {
+                return Err(PushError::Call { method: "OTA.End", error });
             }
-            Err(error) => Err(PushError::Call { method: "OTA.End", error }),
+            lost += u32::from(is_lost(&error));
+            (self.tell)(PushEvent::Again { reason: error.to_string() });
+            if self.has_heard_the_end(before, deadline)? {
+                return Ok(());
+            }
+            if lost >= self.options.attempts || Instant::now() >= deadline {
+                return Err(PushError::Call { method: "OTA.End", error });
+            }
+        }
+    }
+
+    /// Waits while the device checks what it got. False: it still receives.
+    fn has_heard_the_end(&mut self, before: i64, deadline: Instant) -> Result<bool, PushError> {
+        loop {
+            let status = self.wait_for("OTA.Status")?;
+            let state = self.wait_for("OTA.GetBootState")?;
+            if status["state"] != 1 || state["active_slot"] != before {
+                return Ok(true);
+            }
+            let is_told = !status["received"].is_null();
+            if is_told && !self.is_own(&status) {
+                // It is busy with another one by now.
+                return Ok(true);
+            }
+            std::thread::sleep(LOOK);
+            if is_told {
+                return Ok(false);
+            }
+            if Instant::now() >= deadline {
+                return Err(PushError::Busy { state: 1, message: text(&status["message"]) });
+            }
         }
     }
 
     fn wait_for_boot(&mut self, before: i64) -> Result<Pushed, PushError> {
         let info = self.wait_for("Sys.GetInfo")?;
         let version = text(&info["fw_version"]);
-        let state = self.call("OTA.GetBootState", None)?;
+        let state = self.wait_for("OTA.GetBootState")?;
         if state["active_slot"] == before {
-            let status = self.call("OTA.Status", None)?;
+            let status = self.wait_for("OTA.Status")?;
             return Err(PushError::NotInstalled { version, message: text(&status["message"]) });
         }
         Ok(Pushed { version, is_committed: state["is_committed"] == true })
@@ -339,9 +370,7 @@ impl Session<'_> {
                 Ok(result) => return Ok(result),
                 Err(error) => error,
             };
-            // 418: it is about to reboot.
-            let is_away = is_lost(&error) || matches!(error, CallError::Remote { code: 418, .. });
-            if !is_away || Instant::now() >= deadline {
+            if !is_away(&error) || Instant::now() >= deadline {
                 return Err(PushError::Call { method, error });
             }
             if is_lost(&error) {
@@ -356,6 +385,12 @@ impl Session<'_> {
 fn is_lost(error: &CallError) -> bool {
     use CallError::{Late, Lost, NoAnswer, Unreachable};
     matches!(error, Late { .. } | Lost { .. } | NoAnswer | Unreachable { .. })
+}
+
+/// Whether a call may be made later on: besides, 418 is a device that is about to reboot, 429 one
+/// that is busy.
+fn is_away(error: &CallError) -> bool {
+    is_lost(error) || matches!(error, CallError::Remote { code: 418 | 429, .. })
 }
 
 /// Out of the error of a piece that is not the next: `... expected offset 1024`.

@@ -201,3 +201,79 @@ fn what_may_be_complete_is_not_ended_to_give_it_up() {
         assert_eq!(fake.count("OTA.End"), 0);
     }
 }
+
+#[test]
+fn a_check_that_takes_long_is_waited_for() {
+    // No reply to OTA.End; the device checks for 2 s and reboots.
+    let mut ended = None::<Instant>;
+    let fake = Fake::new(move |method, _| match (method, ended) {
+        ("OTA.End", None) => {
+            ended = Some(Instant::now());
+            None
+        }
+        ("OTA.End", Some(_)) => error(-1, "the update is being checked: see OTA.Status"),
+        (_, None) => idle(method),
+        (_, Some(ended)) => match ended.elapsed().as_millis() {
+            0..1500 if method == "OTA.Status" => result(json!({ "state": 1 })),
+            0..1500 => idle(method),
+            1500..2000 => error(418, "shutting down in 100 ms"),
+            2000..2500 => None,
+            _ => updated(method),
+        },
+    });
+    assert_eq!(fake.push(), pushed());
+    assert_eq!(fake.count("OTA.End"), 1);
+}
+
+#[test]
+fn a_reboot_behind_a_lost_reply_is_waited_for() {
+    let mut ended = None::<Instant>;
+    let fake = Fake::new(move |method, _| match (method, ended) {
+        ("OTA.End", _) => {
+            ended = Some(Instant::now());
+            None
+        }
+        ("OTA.GetBootState", Some(ended)) if ended.elapsed() < SHORT * 2 => idle(method),
+        (_, Some(ended)) if ended.elapsed() < SHORT * 3 => None,
+        (_, Some(_)) => updated(method),
+        (_, None) => idle(method),
+    });
+    assert_eq!(fake.push(), pushed());
+}
+
+#[test]
+fn the_end_is_said_again_to_a_device_that_has_not_heard_it() {
+    let mut ends = 0;
+    let fake = Fake::new(move |method, _| match (method, ends) {
+        ("OTA.End", _) => {
+            ends += 1;
+            if ends == 1 { None } else { idle(method) }
+        }
+        ("OTA.Status", 1) => receiving(SIZE),
+        (_, 2) => updated(method),
+        _ => idle(method),
+    });
+    assert_eq!(fake.push(), pushed());
+}
+
+#[test]
+fn the_end_is_said_again_to_a_device_that_is_busy() {
+    let (mut ends, mut looks) = (0, 0);
+    let fake = Fake::new(move |method, _| match (method, ends) {
+        ("OTA.End", _) => {
+            ends += 1;
+            match ends {
+                1 | 2 => error(429, "another reply is still to be sent: try again"),
+                _ => idle(method),
+            }
+        }
+        ("OTA.Status", 1 | 2) => {
+            looks += 1;
+            if looks == 1 { error(429, "too many requests") } else { receiving(SIZE) }
+        }
+        (_, 3) => updated(method),
+        _ => idle(method),
+    });
+    assert_eq!(fake.push(), pushed());
+    assert_eq!(fake.count("OTA.End"), 3);
+}
