@@ -90,6 +90,9 @@ pub enum PushError {
         /// What the device says of it.
         message: String,
     },
+    /// From the device nobody can know whether an update is installed.
+    #[error("OTA.GetBootState does not say which slot is active: is this a device with updates?")]
+    NoActiveSlot,
     /// The file cannot be an update.
     #[error("the file is empty")]
     Empty,
@@ -155,7 +158,7 @@ impl Session<'_> {
 
     fn active_slot(&mut self) -> Result<i64, PushError> {
         let state = self.call("OTA.GetBootState", None)?;
-        Ok(state["active_slot"].as_i64().unwrap_or(-1))
+        state["active_slot"].as_i64().ok_or(PushError::NoActiveSlot)
     }
 
     fn need_idle(&mut self) -> Result<(), PushError> {
@@ -355,7 +358,8 @@ impl Session<'_> {
         let info = self.wait_for("Sys.GetInfo")?;
         let version = text(&info["fw_version"]);
         let state = self.wait_for("OTA.GetBootState")?;
-        if state["active_slot"] == before {
+        let active = state["active_slot"].as_i64().ok_or(PushError::NoActiveSlot)?;
+        if active == before {
             let status = self.wait_for("OTA.Status")?;
             return Err(PushError::NotInstalled { version, message: text(&status["message"]) });
         }

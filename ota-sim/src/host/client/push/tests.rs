@@ -277,3 +277,20 @@ fn the_end_is_said_again_to_a_device_that_is_busy() {
     assert_eq!(fake.push(), pushed());
     assert_eq!(fake.count("OTA.End"), 3);
 }
+
+#[test]
+fn without_an_active_slot_nobody_can_say_that_it_was_installed() {
+    for installed in [false, true] {
+        let mut is_ended = false;
+        let fake = Fake::new(move |method, _| match method {
+            "OTA.End" => {
+                is_ended = true;
+                idle(method)
+            }
+            "OTA.GetBootState" if is_ended || !installed => result(json!({ "active_slot": null })),
+            _ => idle(method),
+        });
+        assert_eq!(fake.push(), Err(PushError::NoActiveSlot));
+        assert_eq!(fake.count("OTA.Begin"), usize::from(installed), "the first one is looked at");
+    }
+}
