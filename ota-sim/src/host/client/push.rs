@@ -104,6 +104,12 @@ pub enum PushError {
         /// Why.
         error: CallError,
     },
+    /// The device takes pieces, and then wants them again.
+    #[error("OTA.Write: the device asks for offset {offset} again and again")]
+    NoProgress {
+        /// In the bundle, in bytes.
+        offset: usize,
+    },
     /// All of it was sent, but the device still runs what it ran.
     #[error(
         "the update was sent, but the device still runs {version}: it was rolled back or refused \
@@ -234,6 +240,8 @@ impl Session<'_> {
             _ => CHUNK_BYTES,
         });
         let (mut offset, mut attempt, mut begun) = (0, 1, 1);
+        // How far it has come since it was begun: only more than that is progress.
+        let mut furthest = 0;
         while offset < self.bundle.len() {
             let end = self.bundle.len().min(offset.saturating_add(chunk));
             let data = STANDARD.encode(&self.bundle[offset..end]);
@@ -241,9 +249,18 @@ impl Session<'_> {
             self.sent = self.sent.max(end);
             let error = match self.client.call("OTA.Write", Some(&write)) {
                 Ok(result) => {
-                    offset = self.next_offset(&result, end);
-                    attempt = 1;
-                    (self.tell)(PushEvent::Sent { offset });
+                    let from = std::mem::replace(&mut offset, self.next_offset(&result, end));
+                    if offset > furthest {
+                        (furthest, attempt) = (offset, 1);
+                        (self.tell)(PushEvent::Sent { offset });
+                    } else if offset <= from {
+                        attempt += 1;
+                        if attempt > self.options.attempts {
+                            return Err(PushError::NoProgress { offset });
+                        }
+                        let reason = format!("the device asks for offset {offset}");
+                        (self.tell)(PushEvent::Again { reason });
+                    }
                     continue;
                 }
                 Err(error) => error,
@@ -276,7 +293,7 @@ impl Session<'_> {
                     }
                     _ => {
                         begun += 1;
-                        offset = 0;
+                        (offset, furthest) = (0, 0);
                         (self.tell)(PushEvent::BegunAgain);
                         self.begin()?;
                     }

@@ -294,3 +294,39 @@ fn without_an_active_slot_nobody_can_say_that_it_was_installed() {
         assert_eq!(fake.count("OTA.Begin"), usize::from(installed), "the first one is looked at");
     }
 }
+
+#[test]
+fn a_device_that_asks_for_the_same_piece_for_ever_is_given_up() {
+    let fake = Fake::new(|method, params| match method {
+        "OTA.Write" => result(json!({ "offset": params["offset"] })),
+        _ => idle(method),
+    });
+    assert_eq!(fake.push(), Err(PushError::NoProgress { offset: 0 }));
+    // From one to the next and back.
+    let fake = Fake::new(|method, params| match method {
+        "OTA.Write" if params["offset"] == 0 => result(json!({ "offset": 8192 })),
+        "OTA.Write" => result(json!({ "offset": 0 })),
+        _ => idle(method),
+    });
+    assert_eq!(fake.push(), Err(PushError::NoProgress { offset: 0 }));
+}
+
+#[test]
+fn a_device_may_go_back_once() {
+    let mut times = 0;
+    let fake = Fake::new(move |method, params| match method {
+        "OTA.Write" => {
+            times += 1;
+            let offset = params["offset"].as_u64().unwrap();
+            let size = params["data"].as_str().unwrap().trim_end_matches('=').len() as u64 * 3 / 4;
+            result(json!({ "offset": if times == 2 { 0 } else { offset + size } }))
+        }
+        "OTA.End" => {
+            times = 100;
+            idle(method)
+        }
+        _ if times == 100 => updated(method),
+        _ => idle(method),
+    });
+    assert_eq!(fake.push(), pushed());
+}
