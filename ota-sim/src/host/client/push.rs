@@ -157,6 +157,20 @@ struct Session<'s> {
     sent: usize,
 }
 
+/// Where a session is.
+struct Position {
+    /// Bytes of a piece.
+    chunk: usize,
+    /// Of the next piece, in bytes.
+    offset: usize,
+    /// How far it has come since it was begun: only more than that is progress.
+    furthest: usize,
+    /// At the next piece.
+    attempt: u32,
+    /// How often it was begun.
+    begun: u32,
+}
+
 impl Session<'_> {
     fn call(&mut self, method: &'static str, params: Option<&Value>) -> Result<Value, PushError> {
         self.client.call(method, params).map_err(|error| PushError::Call { method, error })
@@ -235,74 +249,91 @@ impl Session<'_> {
     /// Sends all of it.
     fn send(&mut self) -> Result<(), PushError> {
         self.begin()?;
-        let mut chunk = self.options.chunk_bytes.unwrap_or(match self.client.target {
+        let chunk = self.options.chunk_bytes.unwrap_or(match self.client.target {
             Target::Udp { .. } => DATAGRAM_CHUNK_BYTES,
             _ => CHUNK_BYTES,
         });
-        let (mut offset, mut attempt, mut begun) = (0, 1, 1);
-        // How far it has come since it was begun: only more than that is progress.
-        let mut furthest = 0;
-        while offset < self.bundle.len() {
-            let end = self.bundle.len().min(offset.saturating_add(chunk));
-            let data = STANDARD.encode(&self.bundle[offset..end]);
-            let write = json!({ "offset": offset, "data": data });
+        let mut at = Position { chunk, offset: 0, furthest: 0, attempt: 1, begun: 1 };
+        while at.offset < self.bundle.len() {
+            let end = self.bundle.len().min(at.offset.saturating_add(at.chunk));
+            let data = STANDARD.encode(&self.bundle[at.offset..end]);
+            let write = json!({ "offset": at.offset, "data": data });
             self.sent = self.sent.max(end);
-            let error = match self.client.call("OTA.Write", Some(&write)) {
-                Ok(result) => {
-                    let from = std::mem::replace(&mut offset, self.next_offset(&result, end));
-                    if offset > furthest {
-                        (furthest, attempt) = (offset, 1);
-                        (self.tell)(PushEvent::Sent { offset });
-                    } else if offset <= from {
-                        attempt += 1;
-                        if attempt > self.options.attempts {
-                            return Err(PushError::NoProgress { offset });
-                        }
-                        let reason = format!("the device asks for offset {offset}");
-                        (self.tell)(PushEvent::Again { reason });
-                    }
-                    continue;
-                }
-                Err(error) => error,
-            };
-            let is_first = offset == 0 && self.options.chunk_bytes.is_none();
-            if is_first && chunk > SMALL_CHUNK_BYTES && !is_lost(&error) {
-                // Not every device has room for so much.
-                chunk = SMALL_CHUNK_BYTES;
-                continue;
+            match self.client.call("OTA.Write", Some(&write)) {
+                Ok(result) => self.taken(&mut at, self.next_offset(&result, end))?,
+                Err(error) => self.not_taken(&mut at, error)?,
             }
-            attempt += 1;
-            if attempt > self.options.attempts {
-                if is_lost(&error) && self.is_complete() {
-                    break;
-                }
-                return Err(PushError::Call { method: "OTA.Write", error });
+        }
+        Ok(())
+    }
+
+    /// The device has taken a piece and wants the one at `next`.
+    fn taken(&mut self, at: &mut Position, next: usize) -> Result<(), PushError> {
+        let from = std::mem::replace(&mut at.offset, next);
+        if next > at.furthest {
+            (at.furthest, at.attempt) = (next, 1);
+            (self.tell)(PushEvent::Sent { offset: next });
+        } else if next <= from {
+            at.attempt += 1;
+            if at.attempt > self.options.attempts {
+                return Err(PushError::NoProgress { offset: next });
             }
-            (self.tell)(PushEvent::Again { reason: error.to_string() });
-            match &error {
-                // Too many requests.
-                CallError::Remote { code: 429, .. } => std::thread::sleep(LOOK),
-                CallError::Remote { message, .. } => match expected_offset(message) {
-                    Some(expected) if expected < self.bundle.len() => offset = expected,
-                    // The session is gone, or the device has refused what it got.
-                    _ if self.is_receiving()? => {
-                        return Err(PushError::Call { method: "OTA.Write", error });
-                    }
-                    _ if self.failed()? || begun >= self.options.attempts => {
+            let reason = format!("the device asks for offset {next}");
+            (self.tell)(PushEvent::Again { reason });
+        }
+        Ok(())
+    }
+
+    /// Finds out where to go on after a piece that was not taken, or whose reply is lost.
+    fn not_taken(&mut self, at: &mut Position, error: CallError) -> Result<(), PushError> {
+        if self.is_too_much(at, &error) {
+            at.chunk = SMALL_CHUNK_BYTES;
+            return Ok(());
+        }
+        at.attempt += 1;
+        if at.attempt > self.options.attempts {
+            if is_lost(&error) && self.is_complete() {
+                at.offset = self.bundle.len();
+                return Ok(());
+            }
+            return Err(PushError::Call { method: "OTA.Write", error });
+        }
+        (self.tell)(PushEvent::Again { reason: error.to_string() });
+        match &error {
+            // Too many requests.
+            CallError::Remote { code: 429, .. } => std::thread::sleep(LOOK),
+            CallError::Remote { message, .. } => match expected_offset(message) {
+                Some(expected) if expected < self.bundle.len() => at.offset = expected,
+                // The session is gone, or the device has refused what it got.
+                _ => match self.wait_for("OTA.Status")?["state"].as_i64() {
+                    Some(1 | 2) => return Err(PushError::Call { method: "OTA.Write", error }),
+                    _ if at.begun >= self.options.attempts => {
                         return Err(PushError::Call { method: "OTA.Write", error });
                     }
                     _ => {
-                        begun += 1;
-                        (offset, furthest) = (0, 0);
+                        at.begun += 1;
+                        (at.offset, at.furthest) = (0, 0);
                         (self.tell)(PushEvent::BegunAgain);
                         self.begin()?;
                     }
                 },
-                _ if is_lost(&error) => self.client.disconnect(),
-                _ => return Err(PushError::Call { method: "OTA.Write", error }),
-            }
+            },
+            _ if is_lost(&error) => self.client.disconnect(),
+            _ => return Err(PushError::Call { method: "OTA.Write", error }),
         }
         Ok(())
+    }
+
+    /// Whether a piece was refused because not every device has room for so much: then the update
+    /// is not refused with it.
+    fn is_too_much(&mut self, at: &Position, error: &CallError) -> bool {
+        let is_first = at.offset == 0 && self.options.chunk_bytes.is_none();
+        is_first
+            && at.chunk > SMALL_CHUNK_BYTES
+            && !is_away(error)
+            && self.client.call("OTA.Status", None).is_ok_and(|status| {
+                status["state"] == 1 && (status["received"].is_null() || self.is_own(&status))
+            })
     }
 
     /// Where to go on.
@@ -312,15 +343,6 @@ impl Session<'_> {
             usize::try_from(offset).ok().filter(|offset| *offset <= self.bundle.len())
         };
         offset("wanted_offset").or_else(|| offset("offset")).unwrap_or(end)
-    }
-
-    fn is_receiving(&mut self) -> Result<bool, PushError> {
-        Ok(self.call("OTA.Status", None)?["state"] == 1)
-    }
-
-    /// Whether the device has given the update up for a reason of its own.
-    fn failed(&mut self) -> Result<bool, PushError> {
-        Ok(self.call("OTA.Status", None)?["state"] == 2)
     }
 
     /// Says that all is sent. If the reply is lost, the device's state tells what became of it.

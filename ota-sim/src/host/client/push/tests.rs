@@ -330,3 +330,39 @@ fn a_device_may_go_back_once() {
     });
     assert_eq!(fake.push(), pushed());
 }
+
+#[test]
+fn the_first_refusal_is_told() {
+    let mut writes = 0;
+    let fake = Fake::new(move |method, _| match method {
+        "OTA.Write" => {
+            writes += 1;
+            let reasons = ["Wrong platform", "the update has failed: see OTA.Status"];
+            error(-1, reasons[usize::from(writes > 1)])
+        }
+        "OTA.Status" if writes > 0 => result(json!({ "state": 2, "message": "Wrong platform" })),
+        _ => idle(method),
+    });
+    let refused = fake.push().unwrap_err().to_string();
+    assert!(refused.contains("Wrong platform"), "{refused}");
+}
+
+#[test]
+fn a_device_with_little_room_is_sent_little() {
+    let (mut is_begun, mut is_ended) = (false, false);
+    let fake = Fake::new(move |method, params| match method {
+        "OTA.Write" if params["data"].as_str().unwrap().len() > 1000 => error(400, "too long"),
+        "OTA.Begin" => {
+            is_begun = true;
+            idle(method)
+        }
+        "OTA.End" => {
+            is_ended = true;
+            idle(method)
+        }
+        "OTA.Status" if is_begun && !is_ended => receiving(0),
+        _ if is_ended => updated(method),
+        _ => idle(method),
+    });
+    assert_eq!(fake.push(), pushed());
+}
