@@ -109,6 +109,10 @@ impl Link for Http {
     fn receive(&mut self, _: Instant) -> Result<Option<Vec<u8>>, CallError> {
         Ok(self.reply.take())
     }
+
+    fn has_one_response(&self) -> bool {
+        true
+    }
 }
 
 fn failed(url: &str, error: &dyn std::error::Error) -> CallError {

@@ -7,6 +7,8 @@
 //! ```
 //! It blocks. A connection is made with the first call, kept, and made again when it is lost.
 
+#[cfg(test)]
+mod hostile;
 mod http;
 mod line;
 mod login;
@@ -72,11 +74,17 @@ trait Link: Send {
     /// Sends a frame.
     fn send(&mut self, frame: &[u8], deadline: Instant) -> Result<(), CallError>;
 
-    /// The next frame from the other side; none until the deadline.
+    /// The next frame from the other side; none until the deadline. What is no frame is read past
+    /// until then at the latest.
     fn receive(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CallError>;
 
     /// Whether what is sent may get lost on the way.
     fn is_lossy(&self) -> bool {
+        false
+    }
+
+    /// Whether there is one response to a request, and nothing else comes.
+    fn has_one_response(&self) -> bool {
         false
     }
 }
@@ -276,30 +284,44 @@ impl Request<'_> {
         }
         let frame = frame.to_string();
         let started = Instant::now();
-        let mut other = Vec::new();
         loop {
             link.send(frame.as_bytes(), deadline)?;
             let until = if may_repeat { deadline.min(Instant::now() + AGAIN) } else { deadline };
-            while let Some(reply) = link.receive(until)? {
-                match serde_json::from_slice::<Value>(&reply) {
-                    Ok(reply) if reply["id"] == self.id && reply.get("method").is_none() => {
-                        return Ok(reply);
-                    }
-                    // A log line, a late reply, somebody else's request.
-                    _ => other = reply,
-                }
+            if let Some(reply) = self.reply(link, until)? {
+                return Ok(reply);
             }
             if !may_repeat || Instant::now() >= deadline {
                 break;
             }
         }
-        if Instant::now() < deadline {
-            // A response of HTTP, and it is not the reply.
-            let body = String::from_utf8_lossy(&other).trim().chars().take(100).collect();
-            return Err(CallError::NoReply { url: self.target.to_string(), status: 200, body });
-        }
         let timeout = deadline.saturating_duration_since(started);
         Err(CallError::Late { url: self.target.to_string(), timeout, advice: self.target.advice() })
+    }
+
+    /// The reply among all that comes until then: who talks all the time is not listened to for
+    /// longer.
+    fn reply(&self, link: &mut dyn Link, until: Instant) -> Result<Option<Value>, CallError> {
+        let mut other = Vec::new();
+        loop {
+            match link.receive(until)? {
+                Some(frame) => match serde_json::from_slice::<Value>(&frame) {
+                    Ok(reply) if reply["id"] == self.id && reply.get("method").is_none() => {
+                        return Ok(Some(reply));
+                    }
+                    // A log line, a late reply, somebody else's request.
+                    _ => other = frame,
+                },
+                None if link.has_one_response() => {
+                    let body = String::from_utf8_lossy(&other).trim().chars().take(100).collect();
+                    let url = self.target.to_string();
+                    return Err(CallError::NoReply { url, status: 200, body });
+                }
+                None => {}
+            }
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+        }
     }
 }
 

@@ -55,18 +55,20 @@ impl WebSocketLink {
 }
 
 impl Link for WebSocketLink {
-    fn send(&mut self, frame: &[u8], _: Instant) -> Result<(), CallError> {
+    fn send(&mut self, frame: &[u8], deadline: Instant) -> Result<(), CallError> {
+        self.socket.get_mut().wait_until(deadline);
         let text = String::from_utf8_lossy(frame).into_owned() + "\n";
         self.socket.send(Message::text(text)).map_err(|error| self.lost(error))
     }
 
     fn receive(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CallError> {
+        self.socket.get_mut().wait_until(deadline);
         loop {
-            self.socket.get_ref().wait_until(deadline).map_err(|error| self.lost(error))?;
             match self.socket.read() {
                 Ok(Message::Text(text)) => return Ok(Some(text.as_bytes().to_vec())),
                 Ok(Message::Close(Some(frame))) => return Err(self.lost(frame)),
                 Ok(Message::Close(None)) => return Err(self.lost("closed")),
+                Ok(_) if Instant::now() >= deadline => return Ok(None),
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error)) if is_late(&error) => return Ok(None),
                 Err(error) => return Err(self.lost(error)),
@@ -82,7 +84,7 @@ impl Drop for WebSocketLink {
             reason: "".into(),
         };
         // A device that is gone need not be told.
-        let _ = self.socket.get_ref().wait_until(Instant::now() + FAREWELL);
+        self.socket.get_mut().wait_until(Instant::now() + FAREWELL);
         let _ = self.socket.close(Some(frame));
         let _ = self.socket.flush();
     }
