@@ -11,6 +11,7 @@ use rustix::event::PollFlags;
 
 use super::stream::{Stream, is_late};
 use super::{CallError, Link, unreachable};
+use crate::host::broker::without_password;
 use crate::host::serial::SerialLine;
 
 /// The longest reply, in bytes.
@@ -45,7 +46,7 @@ pub(super) trait Wire: Send {
 }
 
 pub(super) fn tcp(address: &str, deadline: Instant) -> Result<Lines<Stream>, CallError> {
-    let url = format!("tcp://{address}");
+    let url = without_password(&format!("tcp://{address}"));
     let wire =
         Stream::connect(address, None, deadline).map_err(|error| unreachable(&url, &error))?;
     let envelope = tcp::CLIENT;

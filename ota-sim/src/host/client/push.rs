@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{CallError, Client, Target};
+use super::{CallError, Client, Target, printable};
 
 /// The largest piece that devices of this engine take with room to spare, in bytes.
 const CHUNK_BYTES: usize = 8 * 1024;
@@ -81,8 +81,9 @@ pub struct Pushed {
 pub enum PushError {
     /// The device does something else.
     #[error(
-        "the device is busy with an update (state {state}, {message}); wait for its end, or end \
-        it: ota-sim call --port ... OTA.Abort"
+        "the device is busy with an update (state {state}, {}); wait for its end, or end it: \
+        ota-sim call --port ... OTA.Abort",
+        printable(message)
     )]
     Busy {
         /// Of `OTA.Status`.
@@ -112,8 +113,9 @@ pub enum PushError {
     },
     /// All of it was sent, but the device still runs what it ran.
     #[error(
-        "the update was sent, but the device still runs {version}: it was rolled back or refused \
-        ({message})"
+        "the update was sent, but the device still runs {}: it was rolled back or refused ({})",
+        printable(version),
+        printable(message)
     )]
     NotInstalled {
         /// What it runs.
