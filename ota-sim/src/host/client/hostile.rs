@@ -42,6 +42,7 @@ fn serve(serve: impl FnOnce(TcpStream) -> std::io::Result<()> + Send + 'static) 
 }
 
 /// Says yes to what the client offers.
+#[expect(clippy::result_large_err, reason = "the type is the library's")]
 fn websocket(stream: TcpStream) -> WebSocket<TcpStream> {
     tungstenite::accept_hdr(stream, |_: &Request, mut response: Response| {
         let protocol = HeaderValue::from_static("clubby.cesanta.com");
