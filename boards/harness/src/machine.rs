@@ -103,11 +103,12 @@ impl Machine {
         let mut machine = Self { child, control: None, line, folder };
         let deadline = Instant::now() + PATIENCE;
         machine.control = loop {
-            // It listens at both sockets when it answers at this one.
             if let Ok(stream) = UnixStream::connect(&control) {
                 stream.set_read_timeout(Some(PATIENCE))?;
                 let mut control = BufReader::new(stream);
                 control.read_line(&mut String::new())?;
+                // It carries out commands when all else is set up, the serial line too.
+                command(&mut control, "qmp_capabilities")?;
                 break Some(control);
             }
             ensure!(machine.is_on() && Instant::now() < deadline, "QEMU: {}", machine.said());
@@ -190,10 +191,7 @@ impl Machine {
     /// Switches it off between two writes, with all that was written in the file.
     pub(crate) fn stop(mut self) -> Result<()> {
         let mut control = self.control.take().context("QEMU has no monitor")?;
-        for command in ["qmp_capabilities", "quit"] {
-            writeln!(control.get_mut(), "{}", json!({ "execute": command }))?;
-            control.read_line(&mut String::new())?;
-        }
+        command(&mut control, "quit")?;
         self.wait_until_off()
     }
 }
@@ -203,6 +201,13 @@ impl Drop for Machine {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Has QEMU carry out a command.
+fn command(control: &mut BufReader<UnixStream>, name: &str) -> Result<()> {
+    writeln!(control.get_mut(), "{}", json!({ "execute": name }))?;
+    control.read_line(&mut String::new())?;
+    Ok(())
 }
 
 /// Asks a board what it runs.
