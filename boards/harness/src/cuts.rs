@@ -265,7 +265,7 @@ fn cut_write(
     file: &Path,
     seed: u64,
 ) -> Result<()> {
-    let tear = if number % 2 == 0 { Tear::Bytes } else { Tear::Bits };
+    let tear = if number.is_multiple_of(2) { Tear::Bytes } else { Tear::Bits };
     let expected = after(recording, (at, tear), seed);
     let Write { offset, bytes } = &recording.writes[at];
     let with = bench.file("with");

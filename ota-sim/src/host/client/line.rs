@@ -289,7 +289,7 @@ mod tests {
             (PIECE, Duration::ZERO)
         }
 
-        fn write_all(&mut self, _: &[u8]) -> io::Result<()> {
+        fn write_all(&mut self, _: &[u8], _: Instant) -> io::Result<()> {
             Ok(())
         }
     }
