@@ -29,6 +29,9 @@ fn main() {
         fs::write(folder.join("memory.x"), map).expect("the output folder can be written");
         println!("cargo:rustc-link-arg-bin={bin}=-L{}", folder.display());
         println!("cargo:rustc-link-arg-bin={bin}=-Tlink.x");
+        if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+            println!("cargo:rustc-link-arg-bin={bin}=-Tdefmt.x");
+        }
     }
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/map.rs");

@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-use crate::cross;
+use crate::cross::{self, Toolchain};
 use crate::run::Process;
 use crate::session::Session;
+use crate::sizes::elf;
 use crate::tools::QEMU_ARM;
 use crate::{test, workspace};
 
@@ -82,12 +83,35 @@ fn build(session: &mut Session, folder: &Path) -> Result<Option<PathBuf>> {
     println!("{what}: built for {target}");
     // That it builds is a check.
     session.counts.passed += 1;
+    print_sizes(session, &toolchain, folder, &target)?;
+    if toolchain == Toolchain::Rustup {
+        let clippy =
+            toolchain.cargo(session, "clippy", &target).args(["--release", "--all-features"]);
+        clippy.args(["--", "--deny", "warnings"]).within(folder).run()?;
+    }
     if !has_harness(folder) {
         return Ok(None);
     }
     let checked = toolchain.cargo(session, "build", &target);
     checked.args(["--profile", "checked", "--features", "harness"]).within(folder).run()?;
     Ok(Some(toolchain.root(session)))
+}
+
+/// A line for each program, in bytes.
+fn print_sizes(
+    session: &Session,
+    toolchain: &Toolchain,
+    folder: &Path,
+    target: &str,
+) -> Result<()> {
+    const NAMES: [&str; 5] = [".vector_table", ".text", ".rodata", ".data", ".bss"];
+    let programs = toolchain.folder(session, target, "release");
+    for program in workspace::programs(folder)? {
+        let sizes = elf::sections(&programs.join(&program), NAMES)?;
+        let pairs = NAMES.iter().zip(sizes).map(|(name, size)| format!("{name} {size}"));
+        println!("  {program:<8} {}", pairs.collect::<Vec<_>>().join("  "));
+    }
+    Ok(())
 }
 
 /// Whether the harness runs the board in QEMU.

@@ -7,7 +7,7 @@
 //! Stack is measured, not estimated: the program runs in QEMU on a painted stack.
 
 mod budget;
-mod elf;
+pub(crate) mod elf;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -58,6 +58,21 @@ pub(crate) fn board_folders(session: &Session) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
+/// Names of the programs of the package in a folder.
+pub(crate) fn programs(folder: &Path) -> Result<Vec<String>> {
+    let metadata = Process::cargo("metadata")
+        .args(["--no-deps", "--format-version=1"])
+        .within(folder)
+        .stdout()?;
+    let metadata: Value = serde_json::from_str(&metadata).context("output of cargo metadata")?;
+    let targets = metadata["packages"][0]["targets"].as_array().context("a package's targets")?;
+    let programs = targets.iter().filter(|target| target["kind"][0] == "bin");
+    let mut names: Vec<String> =
+        programs.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect();
+    names.sort();
+    Ok(names)
+}
+
 fn subfolders(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in folder.read_dir()? {

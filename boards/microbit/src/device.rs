@@ -92,6 +92,7 @@ fn run(mut uart: Uart, role: Role, ota: &mut Engine<'_>) -> ! {
     let mut service = Service::new(Config::new(PLATFORM), Board { role, image });
     let Info { app, fw_version, .. } = service.platform().info();
     let _ = writeln!(uart, "{app}: {fw_version}");
+    crate::log::serves(app, fw_version);
     let (mut receive, mut send) = ([0; RECEIVE], [0; SEND]);
     let mut port = Port::serial(ChannelId(0), FlowControl::XonXoff, &mut receive, &mut send);
     loop {

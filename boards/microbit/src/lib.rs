@@ -9,6 +9,7 @@ pub mod clock;
 pub mod device;
 #[cfg(feature = "flash-log")]
 mod flash_log;
+pub mod log;
 mod map;
 pub mod mini;
 pub mod nvmc;

@@ -17,11 +17,8 @@ pub(super) struct Sections {
 
 impl Sections {
     pub(super) fn read(program: &Path) -> Result<Self> {
-        let shown = || program.display().to_string();
-        let bytes = fs::read(program).with_context(shown)?;
-        let file = object::File::parse(&*bytes).with_context(shown)?;
-        let size = |name: &str| file.section_by_name(name).map_or(0, |section| section.size());
-        Ok(Self { code: size(".text") + size(".rodata"), data: size(".data"), bss: size(".bss") })
+        let [text, rodata, data, bss] = sections(program, [".text", ".rodata", ".data", ".bss"])?;
+        Ok(Self { code: text + rodata, data, bss })
     }
 
     /// What is more than in `empty`.
@@ -32,6 +29,14 @@ impl Sections {
             bss: self.bss.saturating_sub(empty.bss),
         }
     }
+}
+
+/// Sizes of sections in bytes; 0 for one that is not there.
+pub(crate) fn sections<const N: usize>(program: &Path, names: [&str; N]) -> Result<[u64; N]> {
+    let shown = || program.display().to_string();
+    let bytes = fs::read(program).with_context(shown)?;
+    let file = object::File::parse(&*bytes).with_context(shown)?;
+    Ok(names.map(|name| file.section_by_name(name).map_or(0, |section| section.size())))
 }
 
 #[cfg(test)]

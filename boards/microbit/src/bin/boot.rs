@@ -8,7 +8,7 @@ use core::fmt::Write as _;
 use cortex_m::peripheral::SCB;
 use microbit::device::{Role, serve};
 use microbit::uart::{self, Uart};
-use microbit::{LAYOUT, clock, slot_address, vectors, watchdog};
+use microbit::{LAYOUT, clock, log, slot_address, vectors, watchdog};
 use ota_core::descriptor::Head;
 use ota_core::flash::{FlashRead, OneDevice};
 use ota_core::{BootOptions, boot};
@@ -36,6 +36,7 @@ fn main() -> ! {
     match boot(&mut map, &BootOptions::default(), &mut [0; 256]) {
         Ok(plan) => {
             watchdog::feed();
+            log::boots(&plan);
             let Some(address) = address(&mut map, plan.slot) else {
                 if plan.record.committed() {
                     recover(format_args!("slot {} has an image for another", plan.slot));
@@ -50,7 +51,10 @@ fn main() -> ! {
             // no interrupt.
             unsafe { vectors::start(address) }
         }
-        Err(reason) => recover(format_args!("{reason:?}")),
+        Err(reason) => {
+            log::recovers(reason);
+            recover(format_args!("{reason:?}"))
+        }
     }
 }
 
