@@ -186,6 +186,9 @@ fn permitted<O, P: Platform>(_: Text<'_>, _: &mut Call<'_, '_, '_, O, P>) -> Don
     Ok(())
 }
 
+/// What an integer argument of 32 bits must be.
+const UINT: &str = "a whole number from 0 to 4294967295";
+
 /// A method that is being carried out.
 pub(crate) struct Call<'c, 'd, 'r, O, P> {
     pub(crate) service: &'c mut Service<'d, P>,
@@ -253,9 +256,14 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
         Ok(Some(number))
     }
 
-    /// An integer argument that is none if it is negative or too large.
+    /// An integer argument that is neither negative nor too large.
+    #[inline(never)]
     pub(crate) fn uint(&mut self, key: &str) -> Result<Option<u32>, Answered> {
-        Ok(self.int(key)?.and_then(|number| u32::try_from(number).ok()))
+        let Some(value) = self.given(key) else { return Ok(None) };
+        let Some(number) = value.lenient_u32() else {
+            return Err(self.mistyped(key, UINT));
+        };
+        Ok(Some(number))
     }
 
     /// A boolean argument. Where Mongoose OS takes whatever is not `true` for false, this is an error.

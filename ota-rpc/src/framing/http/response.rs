@@ -179,7 +179,9 @@ impl<'a> Response<'a> {
     /// The response to an upload that `service` has refused just now.
     pub fn to_refusal<P: Platform>(refusal: Refusal, service: &'a Service<'_, P>) -> Self {
         match refusal {
-            Refusal::Form(_) | Refusal::NoFile => Self::new(400, Content::Refusal(refusal)),
+            Refusal::Form(_) | Refusal::NoFile | Refusal::CommitTimeout => {
+                Self::new(400, Content::Refusal(refusal))
+            }
             Refusal::Busy => Self::new(409, Content::Refusal(refusal)),
             Refusal::Engine => Self::new(409, Content::Words(service.message())),
         }

@@ -66,6 +66,35 @@ fn arguments_of_another_type_are_an_error_and_change_nothing() {
     }
 }
 
+/// 4294967297 is 1 in 32 bits, and whatever counts as none is a timeout of 0.
+#[test]
+fn numbers_that_do_not_fit_are_an_error_and_change_nothing() {
+    let too_large = ["4294967296", "4294967297", "99999999999", r#""0x100000000""#];
+    let negative = ["-1", "-3", r#""-300""#];
+    for (method, key, values) in [
+        ("OTA.Update", "commit_timeout", &[&too_large[..], &negative].concat()),
+        ("OTA.Update", "timeout", &[&too_large[..], &negative].concat()),
+        ("OTA.Update", "size", &[&too_large[..], &negative].concat()),
+        ("OTA.Begin", "commit_timeout", &[&too_large[..], &negative].concat()),
+        ("OTA.Begin", "timeout", &[&too_large[..], &negative].concat()),
+        ("OTA.Begin", "size", &[&too_large[..], &negative].concat()),
+        // Mongoose OS takes a negative one here for none.
+        ("OTA.CreateSnapshot", "commit_timeout", &too_large.to_vec()),
+        ("OTA.SetBootState", "commit_timeout", &too_large.to_vec()),
+    ] {
+        for value in values {
+            let mut bench = Bench::new();
+            let params = format!(r#"{{"url":"http://h/fw.zip","{key}":{value}}}"#);
+            let reply = bench.call(method, &params);
+            let wanted = format!(
+                r#""error":{{"code":400,"message":"{key} must be a whole number from 0 to 4294967295"}}"#
+            );
+            assert_eq!(reply, wanted, "{method} {params}");
+            assert!(bench.engine.calls.is_empty() && !bench.service.is_busy(), "{method} {params}");
+        }
+    }
+}
+
 #[test]
 fn errors_have_the_codes_of_mongoose_and_always_a_message() {
     for (method, params, fails, class, error) in [
