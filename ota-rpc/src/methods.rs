@@ -143,8 +143,15 @@ pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '
     }
     permitted(name, call)?;
     let Some(entry) = find(name) else {
-        return Err(call.error(code::NOT_FOUND, format_args!("No handler for {}", Echo(name))));
+        let quotes = Words(if name.is_empty() { "\"\"" } else { "" });
+        let message = format_args!("No handler for {quotes}{}", Echo(name));
+        return Err(call.error(code::NOT_FOUND, message));
     };
+    // What has no names has no arguments in it: whoever sent them is to know that.
+    let kind = call.frame.params.map(Value::kind);
+    if !matches!(kind, None | Some(Kind::Object | Kind::Null)) {
+        return Err(call.error(code::BAD_REQUEST, format_args!("params must be an object")));
+    }
     // None of the large ones is inlined: a call takes the memory of its own method only, not of all.
     match entry.method {
         Method::RpcList => rpc::list(call),
