@@ -227,15 +227,17 @@ fn redirects_are_followed_and_lengths_required() {
 #[test]
 fn what_cannot_be_fetched_is_refused_with_the_reason() {
     let bench = Bench::new();
+    let url = format!("{}/missing.zip", bench.file_server.url());
     assert_eq!(
         code(bench.update("missing.zip")),
-        (-404, "Invalid HTTP response code 404 Not Found".to_owned())
+        (-404, format!("Invalid HTTP response code 404 Not Found of {url}"))
     );
     let free = std::net::TcpListener::bind(LOCAL).unwrap().local_addr().unwrap();
-    let params = json!({ "url": format!("http://{free}/fw.zip") });
+    let params = json!({ "url": format!("http://user:secret@{free}/fw.zip") });
     let (number, message) = code(bench.call("OTA.Update", params));
     assert_eq!(number, -10);
-    assert!(message.starts_with("Failed to connect"), "{message}");
+    let start = format!("Failed to connect to http://{free}/fw.zip: ");
+    assert!(message.starts_with(&start), "{message}");
     let (number, message) = code(bench.call("OTA.Update", json!({ "url": "ftp://x/y" })));
     assert_eq!(number, -1);
     assert!(message.contains("http://"), "{message}");
