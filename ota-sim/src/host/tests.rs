@@ -244,6 +244,30 @@ fn what_cannot_be_fetched_is_refused_with_the_reason() {
     assert_eq!(bench.call("OTA.Status", json!({})).unwrap()["state"], 2);
 }
 
+/// As of a download.
+#[test]
+fn the_progress_of_a_push_is_told() {
+    let bench = Bench::new();
+    let bundle = bundle("1.1.0");
+    let size = bundle.len();
+    assert_eq!(bench.call("OTA.Begin", json!({ "size": size })), Ok(Value::Null));
+    let chunk = |offset: usize| {
+        use base64::Engine as _;
+        let data = base64::engine::general_purpose::STANDARD.encode(&bundle[offset..][..4096]);
+        json!({ "offset": offset, "data": data })
+    };
+    for offset in [0, 4096] {
+        bench.call("OTA.Write", chunk(offset)).unwrap();
+    }
+    // The reply may come first.
+    let told = || match bench.notices.recv_timeout(PATIENCE).expect("progress") {
+        Notice::Progress(progress) => Some((progress.received, progress.announced)),
+        _ => None,
+    };
+    let told: Vec<_> = std::iter::repeat_with(told).flatten().take(2).collect();
+    assert_eq!(told, [(4096, Some(size as u32)), (8192, Some(size as u32))]);
+}
+
 #[test]
 fn a_broken_connection_is_made_again_where_it_broke() {
     use std::io::{BufRead, Write};
