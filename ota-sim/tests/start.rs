@@ -104,3 +104,48 @@ fn a_factory_bundle_of_another_platform_is_refused() {
     device.line_with("version 1.0.0");
 }
 
+#[test]
+fn users_and_rules_that_cannot_be_meant_are_refused() {
+    let folder = folder();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("bob.json", r#"[{"method": "OTA.Get*", "acl": "*"}, {"method": "*", "acl": "+bob"}]"#);
+    write("all.json", r#"[{"method": "*", "acl": "+*"}]"#);
+    write("text.json", "method: OTA.Get*");
+    write("object.json", r#"{"method": "*", "acl": "*"}"#);
+    write("nohex", "admin:RPC:secret\n");
+    write("md5", "admin:RPC:cf685a4a101de8b1eec42ddc7c7efcf0\n");
+    write("sha", &format!("admin:RPC:{}\n", "ab".repeat(32)));
+    write("empty", "\n");
+    for (arguments, words) in [
+        (
+            &["--creds", "a:x", "--acl", "bob.json"][..],
+            "bob.json: rule 1, of *: there is no user bob",
+        ),
+        (&["--acl", "all.json"], "+* asks for a user, and there is none"),
+        (&["--acl", "bob.json"], "+bob asks for a user, and there is none"),
+        (&["--acl", "text.json"], "--acl text.json: not JSON: "),
+        (&["--acl", "object.json"], "--acl object.json: no list of rules: "),
+        (&["--creds", "bob:x", "--creds", "bob:y"], "two passwords for the user bob"),
+        (&["--creds", "admin:"], "the password of admin is empty"),
+        (&["--creds", ":x"], "--creds: the user is empty"),
+        (&["--creds", "admin"], "give USER:PASSWORD"),
+        (&["--creds", "@empty"], "give USER:PASSWORD"),
+        (&["--creds", "@none"], "--creds @none: cannot read the file"),
+        (&["--auth-file", "nohex"], "--auth-file nohex: line 1: the digest of admin is not one"),
+        (
+            &["--auth-file", "md5"],
+            "--auth-file md5: the digest of admin is of MD5: give --auth-algo md5",
+        ),
+        (
+            &["--auth-file", "sha", "--auth-algo", "md5"],
+            "the digest of admin is of SHA-256: give --auth-algo sha-256",
+        ),
+        (&["--auth-file", "md5", "--auth-algo", "md5", "--creds", "admin:x"], "two passwords"),
+    ] {
+        let found = refused(folder.path(), arguments);
+        assert!(found.contains(words), "{arguments:?}: {found}");
+        let is_of_htdigest = arguments.contains(&"--auth-file");
+        assert!(is_of_htdigest || !found.contains("htdigest"), "{arguments:?}: {found}");
+    }
+}
+
