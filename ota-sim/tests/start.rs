@@ -105,6 +105,28 @@ fn a_factory_bundle_of_another_platform_is_refused() {
 }
 
 #[test]
+fn names_that_no_topic_can_have_are_refused() {
+    let folder = folder();
+    let mqtt = ["--mqtt", "mqtt://127.0.0.1:9", "--id"];
+    for (id, words) in [
+        ("a+b", "no + and #"),
+        ("+", "no + and #"),
+        ("#", "no + and #"),
+        ("$SYS", "no $"),
+        ("", "give the device a name"),
+        ("a\nb", "control characters"),
+    ] {
+        let found = refused(folder.path(), &[&mqtt[..], &[id]].concat());
+        assert!(found.contains("--id") && found.contains(words), "{id:?}: {found}");
+    }
+    let found = refused(folder.path(), &["--id", "a\tb"]);
+    assert!(found.contains("control characters"), "{found}");
+    let found = refused(folder.path(), &["--mqtt", "mqtt://u:secret@127.0.0.1:9/foo"]);
+    assert!(found.contains("mqtt://127.0.0.1:9/foo: the device is not named there"), "{found}");
+    assert!(found.contains("--id foo") && !found.contains("secret"), "{found}");
+}
+
+#[test]
 fn users_and_rules_that_cannot_be_meant_are_refused() {
     let folder = folder();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -149,3 +171,51 @@ fn users_and_rules_that_cannot_be_meant_are_refused() {
     }
 }
 
+#[test]
+fn the_hint_at_the_start_is_what_works() {
+    let folder = folder();
+    std::fs::write(folder.path().join("creds"), "admin:secret\nmore\n").unwrap();
+    let factory = ["--factory", "fw.zip"];
+    for (arguments, words) in [
+        (&["--http", "127.0.0.1:0"][..], "OTA.GetBootState"),
+        (&["--http", "127.0.0.1:0", "--creds", "@creds"], "--creds USER:PASSWORD OTA.GetBootState"),
+        (&["--http", "off", "--tcp", "127.0.0.1:0", "--udp", "0"], "--port tcp://127.0.0.1:"),
+    ] {
+        let _ = std::fs::remove_file(folder.path().join("dev.flash"));
+        let mut device = Device::start(folder.path(), &[&factory[..], arguments].concat());
+        let line = device.line_with("try: ota-sim call --port ");
+        assert!(line.contains(words), "{line}");
+        let command = line.split_once("try: ota-sim ").unwrap().1.split_once(';').unwrap().0;
+        let command = command.replace("USER:PASSWORD", "admin:secret");
+        let command: Vec<&str> = command.split(' ').collect();
+        // A connection of before the first boot ends with it.
+        let works = || run(folder.path(), &command).status.success();
+        let mut tries = (0..50).inspect(|_| std::thread::sleep(Duration::from_millis(50)));
+        assert!(tries.any(|_| works()), "{line}");
+    }
+}
+
+#[test]
+fn a_certificate_of_an_authority_is_warned_of() {
+    let folder = folder();
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    write("key.pem", key.serialize_pem());
+    let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let tls = ["--factory", "fw.zip", "--tls-cert", "cert.pem", "--tls-key", "key.pem", "--http"];
+    let tls = [&tls[..], &["127.0.0.1:0"]].concat();
+    for is_ca in [authority, rcgen::IsCa::ExplicitNoCa] {
+        let _ = std::fs::remove_file(folder.path().join("dev.flash"));
+        let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let is_authority = is_ca != rcgen::IsCa::ExplicitNoCa;
+        params.is_ca = is_ca;
+        write("cert.pem", params.self_signed(&key).unwrap().pem());
+        let mut device = Device::start(folder.path(), &tls);
+        if is_authority {
+            device.warning_with("basicConstraints=critical,CA:FALSE");
+            continue;
+        }
+        let line = device.line_with("try: ota-sim call --port https://");
+        assert!(line.contains(" --ca cert.pem OTA.GetBootState"), "{line}");
+    }
+}

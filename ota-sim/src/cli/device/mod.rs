@@ -57,7 +57,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let access = options.access.read()?;
-    options.transports.check(access)?;
+    options.transports.check(&options.id, access)?;
     let level = if options.verbose { tracing::Level::DEBUG } else { tracing::Level::WARN };
     tracing_subscriber::fmt()
         .with_max_level(level)
@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut view = ProgressView::new("");
     let observer = move |notice| tell(&mut view, &notice);
     let host = DeviceHost::start(board, settings, storage, RealClock::new(), observer)?;
-    let transports = transports.serve(&host)?;
+    let transports = transports.serve(&host, access)?;
     ctrl_c.wait()?;
     // The device first: whoever waits for a reply is told that there will be none.
     drop(host);
