@@ -22,10 +22,10 @@ pub(crate) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N
 
 /// Copies `value` to `at`; what would lie behind the end is dropped.
 pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
-    if let Some(place) = bytes.get_mut(at..) {
-        for (to, from) in place.iter_mut().zip(value) {
-            *to = *from;
-        }
+    let room = bytes.get_mut(at..).unwrap_or_default();
+    let len = room.len().min(value.len());
+    if let (Some(place), Some(value)) = (room.get_mut(..len), value.get(..len)) {
+        place.copy_from_slice(value);
     }
 }
 
@@ -47,4 +47,18 @@ pub(crate) const fn len32(len: usize) -> u32 {
         return 0x7FFF_FFFF;
     }
     len as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::put;
+
+    #[test]
+    fn what_would_lie_behind_the_end_is_dropped() {
+        for (at, expected) in [(0, [1, 2, 9, 9]), (3, [9, 9, 9, 1]), (4, [9; 4]), (5, [9; 4])] {
+            let mut bytes = [9; 4];
+            put(&mut bytes, at, &[1, 2]);
+            assert_eq!(bytes, expected);
+        }
+    }
 }

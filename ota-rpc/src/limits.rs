@@ -13,6 +13,11 @@ pub const MAX_REQUEST_BURST: u32 = 4_096;
 /// After that many, one more each so many ms.
 pub const REQUEST_MS: u32 = 1;
 
+/// Behind `id`, `src`, `dst` and `tag` a reply has room for at least so many bytes, or its method is
+/// not carried out. It is room for the result of any method that changes something, and for the
+/// error that says that another one does not fit.
+pub const MIN_REPLY_BYTES: usize = 96;
+
 /// Room for who is to get a reply that comes later (`id`, `src` and `tag` of the request as JSON).
 /// `mos` needs about 70 over MQTT.
 pub const MAX_OUTSTANDING_BYTES: usize = 256;

@@ -13,7 +13,7 @@ use ota_core::json::{Kind, Text, Value};
 use crate::channel::Channel;
 use crate::error::{Doing, Explain, classify, code};
 use crate::frame::Frame;
-use crate::limits::{MAX_ECHO_CHARS, MAX_OUTSTANDING_BYTES, REBOOT_DELAY_MS};
+use crate::limits::{MAX_ECHO_CHARS, MAX_OUTSTANDING_BYTES, MIN_REPLY_BYTES, REBOOT_DELAY_MS};
 use crate::ota::Ota;
 use crate::outstanding::{Outstanding, Stage};
 use crate::platform::Platform;
@@ -134,6 +134,7 @@ pub(crate) type Done = Result<(), Answered>;
 
 /// Carries out the method `name`.
 pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '_, O, P>) -> Done {
+    call.need_room()?;
     if !call.service.rate.admits(call.from.kind, call.now_ms) {
         return Err(call.error(code::BUSY, format_args!("too many requests: try again later")));
     }
@@ -152,7 +153,7 @@ pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '
     if !matches!(kind, None | Some(Kind::Object | Kind::Null)) {
         return Err(call.error(code::BAD_REQUEST, format_args!("params must be an object")));
     }
-    // None of the large ones is inlined: a call takes the memory of its own method only, not of all.
+    // None of the large ones is inlined: a call takes the stack of its own method, not of all.
     match entry.method {
         Method::RpcList => rpc::list(call),
         Method::RpcDescribe => rpc::describe(call),
@@ -218,11 +219,41 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
         frame: Frame<'r>,
         from: Channel<'c>,
         now_ms: u64,
-        mut out: Writer<'c>,
+        out: Writer<'c>,
     ) -> Self {
-        frame.open_reply(service.config.device_id, &mut out);
-        let start = out.mark();
-        Self { service, ota, frame, from, now_ms, out, start, later: false, action: None }
+        let start = Mark::START;
+        let mut call =
+            Self { service, ota, frame, from, now_ms, out, start, later: false, action: None };
+        call.open();
+        call
+    }
+
+    /// Starts the reply.
+    #[inline(never)]
+    fn open(&mut self) {
+        self.out.rewind(Mark::START);
+        self.frame.open_reply(self.service.config.device_id, &mut self.out);
+        self.start = self.out.mark();
+    }
+
+    /// Refuses what leaves no room for a reply: what could not be told is not done. The error leaves
+    /// the tag out.
+    #[inline(never)]
+    fn need_room(&mut self) -> Done {
+        if self.frame.id.is_none() || self.out.room() >= MIN_REPLY_BYTES {
+            return Ok(());
+        }
+        self.frame.tag = None;
+        self.open();
+        Err(self.does_not_fit())
+    }
+
+    /// Writes the error that says that what was written has no room.
+    #[inline(never)]
+    pub(crate) fn does_not_fit(&mut self) -> Answered {
+        let capacity = self.out.capacity();
+        let message = format_args!("the reply does not fit the buffer of {capacity} bytes");
+        self.error(code::INTERNAL, message)
     }
 
     /// The writer, where the result is to be written.

@@ -120,7 +120,7 @@ pub enum Reply {
         /// Length of an error frame; 0 if silence is asked for. It has no `dst`.
         len: usize,
     },
-    /// The method was not carried out: not even an error fits the buffer.
+    /// Nothing was done: not even an error fits the buffer.
     NoRoom(NoRoom),
 }
 
@@ -178,8 +178,9 @@ impl<'d, P: Platform> Service<'d, P> {
     /// back, in ms.
     ///
     /// Of the text nothing is trusted. `out` should have 1 KiB; `RPC.List` needs about 400 bytes,
-    /// `Sys.GetInfo` 500. A request whose id, src and tag leave less than 150 bytes of it is not
-    /// carried out, and answered by error 500 without what does not fit.
+    /// `Sys.GetInfo` 500. A request whose id, src and tag leave less than
+    /// [`MIN_REPLY_BYTES`](crate::limits::MIN_REPLY_BYTES) of it is not carried out, and answered
+    /// by error 500 without its tag.
     pub fn handle<'r, O: Ota>(
         &mut self,
         request: &'r [u8],

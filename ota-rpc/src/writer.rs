@@ -50,6 +50,11 @@ pub struct Mark {
     comma: bool,
 }
 
+impl Mark {
+    /// The start of the buffer.
+    pub(crate) const START: Self = Self { used: 0, comma: false };
+}
+
 impl<'b> Writer<'b> {
     /// Writes from the start of `buffer`.
     pub fn new(buffer: &'b mut [u8]) -> Self {
@@ -75,6 +80,11 @@ impl<'b> Writer<'b> {
     /// Length of the buffer in bytes.
     pub fn capacity(&self) -> usize {
         self.buffer.len()
+    }
+
+    /// How many more bytes fit.
+    pub(crate) fn room(&self) -> usize {
+        self.buffer.len().saturating_sub(self.used)
     }
 
     /// Remembers this position.

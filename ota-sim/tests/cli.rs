@@ -419,6 +419,15 @@ fn a_device_killed_inside_a_download_goes_on_at_its_last_checkpoint() {
     assert!(files.requests()[1].1 >= 64 * 1024, "{:?}", files.requests());
 }
 
+#[test]
+fn a_broker_that_is_none_is_told_without_its_password() {
+    let folder = folder();
+    let failed = ota_sim(folder.path(), &["device", "--mqtt", "mqtt://u:hunter2@host:x"]).code(2);
+    let told = text(&failed.get_output().stderr);
+    assert!(told.contains("mqtt://u:***@host:x: the port is no number"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_a_device_cleanly() {

@@ -1,61 +1,99 @@
-//! The boards: each a workspace of its own, built for its processor; host crates among them (the
-//! QEMU harness) run their tests. The closing line counts boards that were built and tests that
-//! passed.
+//! The boards: each a workspace of its own, built for its processor; then those that QEMU has are
+//! run by the harness, which is a member of the main workspace. The closing line counts boards that
+//! were built, scenarios, and power cuts.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
 
 use crate::cross;
 use crate::run::Process;
 use crate::session::Session;
-use crate::tools::{QEMU_ARM, QEMU_RISCV};
+use crate::tools::QEMU_ARM;
 use crate::{test, workspace};
 
+/// `cargo xtask boards`
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Power cuts in an update, in QEMU
+    #[arg(long, value_enum, default_value = "sample")]
+    cuts: Cuts,
+}
+
 /// As a command of its own: with the closing line.
-pub(crate) fn command(session: &mut Session) -> Result<()> {
-    let result = run(session);
+pub(crate) fn command(session: &mut Session, options: &Options) -> Result<()> {
+    let result = run_with(session, options.cuts);
     test::close(session, result)
 }
 
-/// Builds every board, then runs the tests of every host crate.
+/// All cuts of two boards take a quarter of an hour on two idle cores.
+const LIMIT: Duration = Duration::from_secs(2 * 3600);
+
+/// How many power cuts the harness makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cuts {
+    None,
+    /// 60 or more for each board, chosen by a seed
+    Sample,
+    /// Every write of an update, torn three ways: a quarter of an hour
+    All,
+}
+
+/// Builds every board, and runs those that QEMU has, with a sample of power cuts.
 pub(crate) fn run(session: &mut Session) -> Result<()> {
-    let folders = workspace::board_folders(session)?;
-    if folders.is_empty() {
-        println!("there are no boards: no folder in boards/ has a Cargo.toml");
+    run_with(session, Cuts::Sample)
+}
+
+fn run_with(session: &mut Session, cuts: Cuts) -> Result<()> {
+    let mut programs = BTreeSet::new();
+    for folder in workspace::board_folders(session)? {
+        programs.extend(build(session, &folder)?);
     }
-    for tool in [QEMU_ARM, QEMU_RISCV] {
-        if !folders.is_empty() && !tool.ensure() {
-            session.skip(tool.why, &tool.advice());
-        }
+    if !QEMU_ARM.ensure() {
+        session.skip(QEMU_ARM.why, &QEMU_ARM.advice());
+        return Ok(());
     }
-    let (firmware, host): (Vec<_>, Vec<_>) =
-        folders.into_iter().partition(|folder| processor(folder).is_some());
-    // The harness runs what the boards have built.
-    for folder in &firmware {
-        build(session, folder)?;
-    }
-    for folder in &host {
-        let name = name(session, folder);
-        let process = Process::cargo("test")
-            .args(["--no-fail-fast", "--target-dir"])
-            .arg(session.target.join("xtask/boards-host"));
-        test::one(session, &name, process.within(folder))?;
-    }
+    // No compiler for some board: that is counted as skipped already. Two compilers: never.
+    let [programs] = &programs.into_iter().collect::<Vec<_>>()[..] else { return Ok(()) };
+    let mut harness = Process::cargo("build").args(["--release", "--package", "harness"]);
+    harness = harness.args(["--package", "flash-file", "--target-dir"]).arg(&session.target);
+    harness.within(&session.root).run()?;
+    let cuts = cuts.to_possible_value().context("a number of cuts")?;
+    let process = Process::new(session.target.join("release/harness"))
+        .arg("--programs")
+        .arg(programs)
+        .args(["--cuts", cuts.get_name()])
+        .limit(LIMIT);
+    let said = test::one(session, "boards in QEMU", process)?;
+    print!("{said}");
     Ok(())
 }
 
-fn build(session: &mut Session, folder: &Path) -> Result<()> {
+/// Builds a board; for one that the harness runs, what it wants to run too. Where the programs are.
+fn build(session: &mut Session, folder: &Path) -> Result<Option<PathBuf>> {
     let target = processor(folder).context("a board names its processor")?;
     let what = format!("board {}", name(session, folder));
-    if let Some(toolchain) = cross::find_or_skip(session, &target, &what) {
-        toolchain.cargo(session, "build", &target).arg("--release").within(folder).run()?;
-        println!("{what}: built for {target}");
-        // A board has no tests of its own: that it builds is what is checked.
-        session.counts.passed += 1;
+    let Some(toolchain) = cross::find_or_skip(session, &target, &what) else { return Ok(None) };
+    toolchain.cargo(session, "build", &target).arg("--release").within(folder).run()?;
+    println!("{what}: built for {target}");
+    // That it builds is a check.
+    session.counts.passed += 1;
+    if !has_harness(folder) {
+        return Ok(None);
     }
-    Ok(())
+    let checked = toolchain.cargo(session, "build", &target);
+    checked.args(["--profile", "checked", "--features", "harness"]).within(folder).run()?;
+    Ok(Some(toolchain.root(session)))
+}
+
+/// Whether the harness runs the board in QEMU.
+fn has_harness(folder: &Path) -> bool {
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    manifest.lines().any(|line| line.starts_with("harness = "))
 }
 
 /// `build.target` of the board's own cargo configuration; a host crate has none.

@@ -69,11 +69,16 @@ impl Toolchain {
 
     /// Where [`Self::cargo`] leaves `profile`'s programs.
     pub(crate) fn folder(&self, session: &Session, target: &str, profile: &str) -> PathBuf {
+        self.root(session).join(target).join(profile)
+    }
+
+    /// The target folder of [`Self::cargo`].
+    pub(crate) fn root(&self, session: &Session) -> PathBuf {
         let kind = match self {
             Self::Rustup => "rustup",
             Self::Debian { .. } => "debian",
         };
-        session.target.join("xtask").join(kind).join(target).join(profile)
+        session.target.join("xtask").join(kind)
     }
 
     /// Name and version, for reports.

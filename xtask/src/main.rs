@@ -44,8 +44,8 @@ enum Command {
     Lint,
     /// Build the embedded crates for the boards' processors, without an allocator
     NoStd,
-    /// Build the boards, and run their tests in QEMU
-    Boards,
+    /// Build the boards, and run those that QEMU has, with power cuts
+    Boards(boards::Options),
     /// Measure code, RAM and stack of the boot path against the budget
     Sizes(sizes::Options),
     /// Break the engine on purpose and expect the power-cut campaign to notice
@@ -72,7 +72,7 @@ fn dispatch(command: Command, session: &mut Session) -> Result<()> {
         Command::Ci(options) => ci::command(session, &options),
         Command::Lint => lint::command(session),
         Command::NoStd => no_std::command(session),
-        Command::Boards => boards::command(session),
+        Command::Boards(options) => boards::command(session, &options),
         Command::Sizes(options) => sizes::command(session, &options),
         Command::Sabotage(options) => sabotage::command(session, &options),
         Command::FuzzSmoke(options) => fuzz::command(session, &options),

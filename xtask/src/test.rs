@@ -64,8 +64,9 @@ pub(crate) fn run(session: &mut Session, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Runs one test runner and adds up what it counted. Used for the boards' own tests too.
-pub(crate) fn one(session: &mut Session, name: &str, process: Process) -> Result<()> {
+/// Runs one test runner and adds up what it counted; hands out what it said. Used for the boards'
+/// harness too.
+pub(crate) fn one(session: &mut Session, name: &str, process: Process) -> Result<String> {
     let log = fresh_log(&session.target)?;
     let outcome = process.env(SKIP_LOG, &log).outcome()?;
     let mut counts = Counts::read(&outcome.output);
@@ -81,7 +82,7 @@ pub(crate) fn one(session: &mut Session, name: &str, process: Process) -> Result
         bail!("{}", outcome.describe());
     }
     println!("{name}: {counts}");
-    Ok(())
+    Ok(outcome.output)
 }
 
 fn runners(session: &Session, options: &Options) -> Vec<(&'static str, Process)> {

@@ -39,8 +39,9 @@ pub(crate) fn other_manifests(session: &Session) -> Result<Vec<PathBuf>> {
     Ok(manifests)
 }
 
-/// Folders under `boards` with a manifest, in the order of their names. A board whose loader and
-/// application want other features of the engine has a folder of its own for each.
+/// Folders under `boards` of firmware, in the order of their names: those that name a processor. A
+/// board whose loader and application want other features of the engine has a folder of its own for
+/// each.
 pub(crate) fn board_folders(session: &Session) -> Result<Vec<PathBuf>> {
     let boards = session.root.join("boards");
     if !boards.is_dir() {
@@ -48,9 +49,9 @@ pub(crate) fn board_folders(session: &Session) -> Result<Vec<PathBuf>> {
     }
     let mut folders = Vec::new();
     for board in subfolders(&boards)? {
-        match has_manifest(&board) {
+        match is_firmware(&board) {
             true => folders.push(board),
-            false => folders.extend(subfolders(&board)?.into_iter().filter(|it| has_manifest(it))),
+            false => folders.extend(subfolders(&board)?.into_iter().filter(|it| is_firmware(it))),
         }
     }
     folders.sort();
@@ -66,8 +67,8 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn has_manifest(folder: &Path) -> bool {
-    folder.join("Cargo.toml").is_file()
+fn is_firmware(folder: &Path) -> bool {
+    folder.join("Cargo.toml").is_file() && folder.join(".cargo/config.toml").is_file()
 }
 
 fn package(value: &Value) -> Result<Package> {
@@ -94,6 +95,6 @@ mod tests {
         for board in ["nrf52840-dk/boot", "nrf52840-dk/app", "qemu-sf2"] {
             assert!(folders.contains(&boards.join(board)), "{board}");
         }
-        assert!(folders.iter().all(|folder| has_manifest(folder)));
+        assert!(!folders.contains(&boards.join("harness")));
     }
 }

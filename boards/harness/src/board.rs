@@ -31,6 +31,8 @@ pub(crate) struct Board {
     pub(crate) apps: &'static [Program],
     /// Of one whose update is cut at each of its writes.
     pub(crate) cut_apps: &'static [Program],
+    /// What that one calls itself.
+    pub(crate) cut_app: &'static str,
 }
 
 /// Where the flash is.
@@ -49,7 +51,7 @@ pub(crate) struct Program {
     pub(crate) slot: Option<u8>,
 }
 
-pub(crate) const SF2: Board = Board {
+const SF2: Board = Board {
     name: "qemu-sf2",
     target: "thumbv7m-none-eabi",
     flash: "SPI NOR 16 MiB, 64 KiB",
@@ -62,9 +64,34 @@ pub(crate) const SF2: Board = Board {
     recovery: "sf2-recovery",
     apps: &[Program { name: "app", slot: None }],
     cut_apps: &[Program { name: "app", slot: None }],
+    cut_app: "sf2-app",
 };
 
-pub(crate) const ALL: &[Board] = &[SF2];
+const MICROBIT: Board = Board {
+    name: "microbit",
+    target: "thumbv6m-none-eabi",
+    flash: "internal 256 KiB, 1 KiB",
+    places: "nrf51822:record=0x15000+4K,slot=0x16000+84K,slot=0x2B000+84K",
+    platform: "microbit",
+    machine: "microbit",
+    kind: Kind::Internal,
+    has_network: false,
+    app: "microbit-app",
+    recovery: "microbit-recovery",
+    apps: &[Program { name: "app-a", slot: Some(0) }, Program { name: "app-b", slot: Some(1) }],
+    // Its flash is programmed word by word: the whole application would be 18,000 writes.
+    cut_apps: &[
+        Program { name: "mini-a", slot: Some(0) },
+        Program { name: "mini-b", slot: Some(1) },
+    ],
+    cut_app: MINI,
+};
+
+/// What the small application of a board is called here: it does not answer, but tells its state.
+pub(crate) const MINI: &str = "mini";
+
+/// Those that QEMU has.
+pub(crate) const ALL: &[Board] = &[SF2, MICROBIT];
 
 impl Board {
     /// Record and slots.
@@ -78,7 +105,7 @@ impl Board {
     /// QEMU with this flash, but for its serial line.
     pub(crate) fn command(&self, loader: &Path, flash: &Path, preload: &Preload) -> Command {
         let mut command = Command::new("qemu-system-arm");
-        command.args(["-M", self.machine, "-display", "none", "-monitor", "none", "-semihosting"]);
+        command.args(["-M", self.machine, "-display", "none", "-monitor", "none"]);
         match self.kind {
             Kind::Drive => {
                 let file = flash.display().to_string().replace(',', ",,");
@@ -86,6 +113,7 @@ impl Board {
                 command.args(["-drive", &format!("file={file},format=raw,if=mtd")]);
                 // One write after the other.
                 command.args(["-object", "main-loop,id=main-loop,thread-pool-max=1"]);
+                command.arg("-semihosting");
                 preload.drive(&mut command, flash);
             }
             Kind::Internal => preload.mapped(&mut command, flash),

@@ -9,22 +9,29 @@
 //!   committed;
 //! * before the last write to the slot it is 1.0.0, after the last write of all it is 2.0.0.
 //!
-//! A few updates are cut live, by killing QEMU in the midst of a write: the flash that is left must
-//! be the one that was built, byte by byte. And after some cuts the update is done once more.
+//! A few updates are cut live, by killing QEMU: in the midst of a write where the flash is a drive,
+//! between two where it is in the processor. The flash that is left must be the one that was built,
+//! byte by byte. And after some cuts the update is done once more.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
 use ota_sim::app::Behaviour;
-use ota_sim::host::client::{PushOptions, push};
+use ota_sim::host::client::Client;
+use serde_json::json;
 
-use crate::machine::{Machine, Preload, Seen, look};
-use crate::scenarios::{Bench, send};
-use crate::writes::{Chance, Tear, Write, flash_after, read_log};
+use crate::board::Kind;
+use crate::machine::{Machine, Preload, Seen};
+use crate::scenarios::{Bench, LOOK, PATIENCE};
+use crate::writes::{Chance, Tear, Write, flash_after, read_log, read_words};
 
 /// How many cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,6 +44,8 @@ pub(crate) enum Cuts {
     All,
 }
 
+/// Bytes of a piece of an update: every board takes so much.
+const PIECE: usize = 512;
 /// Cuts inside the image in a sample, and outside of it.
 const SAMPLE: usize = 32;
 /// Updates that are cut live.
@@ -121,13 +130,10 @@ fn record(bench: &Bench<'_>) -> Result<Recording> {
     let preload = Preload { log: Some(log.clone()), ..bench.preload.clone() };
     let loader = bench.firmware.loader();
     let machine = Machine::start(bench.board(), &loader, &file, &preload)?;
-    let mut client = machine.client()?;
-    send(&mut client, &bundle, 0)?;
-    let seen = look(&mut client)?;
-    ensure!(seen == bench.expect(NEW, 1, true), "the update without a cut: {seen:?}");
-    drop(client);
+    install(&mut machine.client()?, &bundle)?;
+    wait_for_new(bench, &machine).context("the update without a cut")?;
     machine.stop()?;
-    let writes = read_log(&log)?;
+    let writes = read(bench, &log, &base)?;
     let rebuilt = flash_after(&base, &writes, writes.len(), Tear::Before, &mut Chance(0));
     ensure!(rebuilt == fs::read(&file)?, "the log of the writes is not what was written");
     let places = bench.board().places();
@@ -137,6 +143,41 @@ fn record(bench: &Bench<'_>) -> Result<Recording> {
     };
     let staged = writes.iter().rposition(is_slot).context("nothing was staged")? + 1;
     Ok(Recording { base, writes, staged, bundle })
+}
+
+fn read(bench: &Bench<'_>, log: &Path, base: &[u8]) -> Result<Vec<Write>> {
+    let page = bench.board().places().part().shape.sector_size as usize;
+    match bench.board().kind {
+        Kind::Drive => read_log(log),
+        Kind::Internal => read_words(log, base, page),
+    }
+}
+
+/// Sends an update that commits itself; the board boots it afterwards. Never more than once.
+fn install(client: &mut Client, bundle: &[u8]) -> Result<()> {
+    client.call("OTA.Begin", Some(&json!({ "commit_timeout": 0, "size": bundle.len() })))?;
+    for (number, piece) in bundle.chunks(PIECE).enumerate() {
+        let data = STANDARD.encode(piece);
+        client.call("OTA.Write", Some(&json!({ "offset": number * PIECE, "data": data })))?;
+    }
+    client.call("OTA.End", None)?;
+    Ok(())
+}
+
+/// Waits until the new image runs and is committed.
+fn wait_for_new(bench: &Bench<'_>, machine: &Machine) -> Result<()> {
+    let (new, deadline) = (expect_new(bench), Instant::now() + PATIENCE);
+    loop {
+        match machine.look_at_any() {
+            Ok(seen) if seen == new => return Ok(()),
+            seen => ensure!(Instant::now() < deadline, "not {new:?} but {seen:?}"),
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn expect_new(bench: &Bench<'_>) -> Seen {
+    Seen { app: bench.board().cut_app.to_owned(), ..bench.expect(NEW, 1, true) }
 }
 
 fn choose(recording: &Recording, cuts: Cuts, seed: u64) -> Vec<Point> {
@@ -174,22 +215,19 @@ fn try_point(
     let (at, tear) = point;
     let flash = after(recording, point, seed);
     let (machine, _) = bench.start(&format!("cut{worker}"), &flash)?;
-    let mut client = machine.client()?;
-    let seen = look(&mut client)?;
-    let old = bench.expect(OLD, 0, true);
-    let new = bench.expect(NEW, 1, true);
+    let seen = machine.look_at_any()?;
+    let (old, new) = (bench.expect(OLD, 0, true), expect_new(bench));
     let end = recording.writes.len();
     let may_be_old = at < end;
-    let may_be_new = at >= recording.staged || at == end;
+    let may_be_new = at >= recording.staged;
     ensure!(
         (may_be_old && seen == old) || (may_be_new && seen == new),
         "{seen:?} runs after {at} of {end} writes ({} of them staging), torn {tear:?}",
         recording.staged
     );
     if seen == old && is_done_again(point, seed) {
-        send(&mut client, &recording.bundle, 0).context("the update once more")?;
-        let seen = look(&mut client)?;
-        ensure!(seen == new, "the update once more: {seen:?}");
+        install(&mut machine.client()?, &recording.bundle).context("the update once more")?;
+        wait_for_new(bench, &machine).context("the update once more")?;
     }
     Ok(seen)
 }
@@ -203,32 +241,78 @@ fn after(recording: &Recording, (at, tear): Point, seed: u64) -> Vec<u8> {
     flash_after(&recording.base, &recording.writes, at, tear, &mut chance)
 }
 
-/// Cuts an update in the midst of a write, for real.
+/// Cuts an update for real, by killing QEMU, and looks whether that leaves what was built.
 fn cut_live(bench: &Bench<'_>, recording: &Recording, number: usize, seed: u64) -> Result<()> {
-    let tear = if number % 2 == 0 { Tear::Bytes } else { Tear::Bits };
     let mut chance = Chance(seed.wrapping_add(number as u64));
     let at = match number {
         0 | 1 => chance.below(recording.staged),
         _ => recording.staged + chance.below(recording.writes.len() - recording.staged),
     };
+    let file = bench.file("live");
+    fs::write(&file, &recording.base)?;
+    match bench.board().kind {
+        Kind::Drive => cut_write(bench, recording, at, number, &file, seed),
+        Kind::Internal => cut_between(bench, recording, at, &file),
+    }
+}
+
+/// The supply fails in the midst of write `at`.
+fn cut_write(
+    bench: &Bench<'_>,
+    recording: &Recording,
+    at: usize,
+    number: usize,
+    file: &Path,
+    seed: u64,
+) -> Result<()> {
+    let tear = if number.is_multiple_of(2) { Tear::Bytes } else { Tear::Bits };
     let expected = after(recording, (at, tear), seed);
     let Write { offset, bytes } = &recording.writes[at];
     let with = bench.file("with");
     fs::write(&with, &expected[*offset..][..bytes.len()])?;
-    let file = bench.file("live");
-    fs::write(&file, &recording.base)?;
     let preload = Preload { cut: Some((at, with)), ..bench.preload.clone() };
-    let mut machine = Machine::start(bench.board(), &bench.firmware.loader(), &file, &preload)?;
+    let mut machine = Machine::start(bench.board(), &bench.firmware.loader(), file, &preload)?;
+    let installing = install_into_nothing(&machine, recording)?;
+    machine.wait_until_off()?;
+    installing.join().map_err(|_| anyhow!("the client has panicked"))?;
+    let differs = difference(&fs::read(file)?, &expected);
+    ensure!(differs.is_none(), "write {at}, torn {tear:?}: the flash differs at {differs:x?}");
+    Ok(())
+}
+
+/// The supply fails some time after write `at` was told: it is done then, or not, and so may be some
+/// more.
+fn cut_between(bench: &Bench<'_>, recording: &Recording, at: usize, file: &Path) -> Result<()> {
+    let log = bench.file("live-log");
+    let _ = fs::remove_file(&log);
+    let preload = Preload { log: Some(log.clone()), ..bench.preload.clone() };
+    let machine = Machine::start(bench.board(), &bench.firmware.loader(), file, &preload)?;
+    let installing = install_into_nothing(&machine, recording)?;
+    let deadline = Instant::now() + PATIENCE;
+    let told = || fs::read(&log).map_or(0, |log| log.iter().filter(|byte| **byte == b'\n').count());
+    while told() <= at {
+        ensure!(Instant::now() < deadline, "write {at} does not come");
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    machine.cut()?;
+    installing.join().map_err(|_| anyhow!("the client has panicked"))?;
+    let writes = read(bench, &log, &recording.base)?;
+    let end = writes.len();
+    ensure!(recording.writes.starts_with(&writes), "another update makes other writes");
+    let left = fs::read(file)?;
+    let built = |at| flash_after(&recording.base, &writes[..at], at, Tear::Before, &mut Chance(0));
+    let differs = [end, end - 1].map(|at| difference(&left, &built(at)));
+    ensure!(differs.contains(&None), "after {end} writes the flash differs at {differs:x?}");
+    Ok(())
+}
+
+/// An update whose end the client will not see.
+fn install_into_nothing(machine: &Machine, recording: &Recording) -> Result<JoinHandle<()>> {
     let mut client = machine.client_with(QUICK)?;
     let bundle = recording.bundle.clone();
-    let options =
-        PushOptions { commit_timeout_s: 0, attempts: 1, reboot: QUICK, ..PushOptions::default() };
-    let pushing = std::thread::spawn(move || push(&mut client, &bundle, &options, &mut |_| ()));
-    machine.wait_until_off()?;
-    let result = pushing.join().map_err(|_| anyhow!("the client has panicked"))?;
-    let left = fs::read(&file)?;
-    let differs = left.iter().zip(&expected).position(|(left, built)| left != built);
-    ensure!(differs.is_none(), "write {at}, torn {tear:?}: the flash differs at {differs:x?}");
-    ensure!(result.is_err(), "an update without a device: {result:?}");
-    Ok(())
+    Ok(std::thread::spawn(move || drop(install(&mut client, &bundle))))
+}
+
+fn difference(left: &[u8], right: &[u8]) -> Option<usize> {
+    left.iter().zip(right).position(|(left, right)| left != right)
 }

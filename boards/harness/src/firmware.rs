@@ -77,7 +77,9 @@ fn load(program: &Path) -> Result<(u32, Vec<u8>)> {
     let mut segments = Vec::new();
     for header in file.elf_header().program_headers(endian, &*bytes)? {
         let data = header.data(endian, &*bytes).ok().context("a segment outside of its file")?;
-        if header.p_type(endian) == PT_LOAD && !data.is_empty() {
+        // A linker may put the file's own head into a segment, at offset 0.
+        let is_head = header.p_offset(endian) == 0;
+        if header.p_type(endian) == PT_LOAD && !is_head && !data.is_empty() {
             segments.push((header.p_paddr(endian), data));
         }
     }

@@ -7,13 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use ota_sim::host::client::{Client, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::board::Board;
+use crate::board::{Board, MINI};
 
+/// What a board is asked.
+const ASK: &[u8] =
+    b"\n{\"id\":1,\"method\":\"Sys.GetInfo\"}\n{\"id\":2,\"method\":\"OTA.GetBootState\"}\n";
+/// Without an answer, it is asked again.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long anything may take on a busy computer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -22,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Preload {
     /// `libflash_file.so`.
     pub(crate) library: PathBuf,
-    /// Where the writes to the drive are logged.
+    /// Where the writes to the flash are logged.
     pub(crate) log: Option<PathBuf>,
     /// The write that the supply fails in, and the file with what becomes of it.
     pub(crate) cut: Option<(usize, PathBuf)>,
@@ -43,9 +48,15 @@ impl Preload {
         }
     }
 
-    /// The flash is in the processor.
+    /// The flash is in the processor. Firmware for tests tells of each change before it makes it, by
+    /// semihosting.
     pub(crate) fn mapped(&self, command: &mut Command, flash: &Path) {
         command.env("LD_PRELOAD", &self.library).env("FLASH_MAPPED", flash);
+        let log = match &self.log {
+            Some(log) => format!("file,id=log,path={}", log.display()),
+            None => "null,id=log".to_owned(),
+        };
+        command.args(["-semihosting-config", "enable=on,chardev=log", "-chardev", &log]);
     }
 }
 
@@ -92,11 +103,12 @@ impl Machine {
         let mut machine = Self { child, control: None, line, folder };
         let deadline = Instant::now() + PATIENCE;
         machine.control = loop {
-            // It listens at both sockets when it answers at this one.
             if let Ok(stream) = UnixStream::connect(&control) {
                 stream.set_read_timeout(Some(PATIENCE))?;
                 let mut control = BufReader::new(stream);
                 control.read_line(&mut String::new())?;
+                // It carries out commands when all else is set up, the serial line too.
+                command(&mut control, "qmp_capabilities")?;
                 break Some(control);
             }
             ensure!(machine.is_on() && Instant::now() < deadline, "QEMU: {}", machine.said());
@@ -140,13 +152,46 @@ impl Machine {
         look(&mut self.client()?)
     }
 
+    /// The same, of applications too that do not answer but tell their state when a line comes.
+    pub(crate) fn look_at_any(&self) -> Result<Seen> {
+        let stream = UnixStream::connect(&self.line)?;
+        stream.set_read_timeout(Some(ASK_EVERY))?;
+        let mut lines = BufReader::new(stream);
+        let deadline = Instant::now() + PATIENCE;
+        let (mut line, mut info, mut state) = (Vec::new(), Value::Null, Value::Null);
+        while Instant::now() < deadline {
+            lines.get_mut().write_all(ASK)?;
+            // An answer that comes in pieces goes on in the line.
+            while lines.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                let frame = frame(&line);
+                line.clear();
+                if frame["method"] == "Mini.State" {
+                    return mini(&frame["params"]);
+                }
+                match frame["id"].as_u64() {
+                    Some(1) => info = frame["result"].clone(),
+                    Some(2) => state = frame["result"].clone(),
+                    _ => continue,
+                }
+                if info.is_object() && state.is_object() {
+                    return seen(&info, &state);
+                }
+            }
+        }
+        bail!("it says nothing of itself")
+    }
+
+    /// Cuts the supply.
+    pub(crate) fn cut(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Switches it off between two writes, with all that was written in the file.
     pub(crate) fn stop(mut self) -> Result<()> {
         let mut control = self.control.take().context("QEMU has no monitor")?;
-        for command in ["qmp_capabilities", "quit"] {
-            writeln!(control.get_mut(), "{}", json!({ "execute": command }))?;
-            control.read_line(&mut String::new())?;
-        }
+        command(&mut control, "quit")?;
         self.wait_until_off()
     }
 }
@@ -158,10 +203,19 @@ impl Drop for Machine {
     }
 }
 
+/// Has QEMU carry out a command.
+fn command(control: &mut BufReader<UnixStream>, name: &str) -> Result<()> {
+    writeln!(control.get_mut(), "{}", json!({ "execute": name }))?;
+    control.read_line(&mut String::new())?;
+    Ok(())
+}
+
 /// Asks a board what it runs.
 pub(crate) fn look(client: &mut Client) -> Result<Seen> {
-    let info = client.call("Sys.GetInfo", None)?;
-    let state = client.call("OTA.GetBootState", None)?;
+    seen(&client.call("Sys.GetInfo", None)?, &client.call("OTA.GetBootState", None)?)
+}
+
+fn seen(info: &Value, state: &Value) -> Result<Seen> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Ok(Seen {
         app: text(&info["app"]),
@@ -169,4 +223,23 @@ pub(crate) fn look(client: &mut Client) -> Result<Seen> {
         active_slot: state["active_slot"].as_u64().context("no active slot")?,
         is_committed: state["is_committed"].as_bool().context("committed or not?")?,
     })
+}
+
+/// What the small application tells.
+fn mini(state: &Value) -> Result<Seen> {
+    let active_slot = state["active"].as_u64().context("no active slot")?;
+    ensure!(state["slot"].as_u64() == Some(active_slot), "it runs in another slot: {state}");
+    Ok(Seen {
+        app: MINI.to_owned(),
+        version: state["version"].as_str().unwrap_or_default().to_owned(),
+        active_slot,
+        is_committed: state["committed"].as_bool().context("committed or not?")?,
+    })
+}
+
+/// The object in a line, if there is one: the rest is a checksum, quotes, or a log.
+fn frame(line: &[u8]) -> Value {
+    let start = line.iter().position(|byte| *byte == b'{').unwrap_or(line.len());
+    let end = line.iter().rposition(|byte| *byte == b'}').map_or(start, |end| end + 1);
+    serde_json::from_slice(line.get(start..end).unwrap_or_default()).unwrap_or_default()
 }

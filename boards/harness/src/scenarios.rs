@@ -16,9 +16,9 @@ use crate::machine::{Machine, Preload, Seen, look};
 use crate::server::Server;
 
 /// How long a board may take to come back with another version.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 /// A board on the bench, with flash files of its own.
 pub(crate) struct Bench<'b> {
@@ -173,7 +173,7 @@ pub(crate) fn recover(bench: &Bench<'_>, flash: &[u8]) -> Result<()> {
 }
 
 /// Sends an update over the serial line.
-pub(crate) fn send(client: &mut Client, bundle: &[u8], commit_timeout_s: u32) -> Result<Pushed> {
+fn send(client: &mut Client, bundle: &[u8], commit_timeout_s: u32) -> Result<Pushed> {
     let options = PushOptions { commit_timeout_s, ..PushOptions::default() };
     Ok(push(client, bundle, &options, &mut |_| ())?)
 }

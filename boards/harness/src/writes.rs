@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 /// One write: a program that clears bits, or an erase that sets all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,33 @@ pub(crate) fn read_log(path: &Path) -> Result<Vec<Write>> {
         let (bytes, behind) = behind.split_at_checked(length).context("half a write in the log")?;
         writes.push(Write { offset, bytes: bytes.to_vec() });
         rest = behind;
+    }
+    ensure!(!writes.is_empty(), "nothing was written");
+    Ok(writes)
+}
+
+/// Reads what firmware for tests has told of each change: erased pages, programmed words. `flash` is
+/// what it held before.
+pub(crate) fn read_words(path: &Path, flash: &[u8], page: usize) -> Result<Vec<Write>> {
+    let log = std::fs::read_to_string(path).context("the log of the writes")?;
+    let mut flash = flash.to_vec();
+    let mut writes = Vec::new();
+    for line in log.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        let mut words = line.split_ascii_whitespace();
+        let kind = words.next().context("an empty line in the log")?;
+        let offset = usize::from_str_radix(words.next().context("no offset")?, 16)?;
+        let bytes = match kind {
+            "E" => vec![0xFF; page],
+            "W" => {
+                let word = u32::from_str_radix(words.next().context("no word")?, 16)?;
+                let old = flash.get(offset..offset + 4).context("behind the flash")?;
+                word.to_be_bytes().iter().zip(old).map(|(new, old)| new & old).collect()
+            }
+            _ => bail!("a line of another kind in the log: {line}"),
+        };
+        let write = Write { offset, bytes };
+        write.apply(&mut flash);
+        writes.push(write);
     }
     ensure!(!writes.is_empty(), "nothing was written");
     Ok(writes)
@@ -128,6 +155,18 @@ mod tests {
         let bits = after(1, Tear::Bits);
         assert!(bits[8..12].iter().all(|byte| byte & 0x0F == 0x0F), "{bits:?}");
         assert!(bits[8..12] != [0x0F; 4] && bits[8..12] != [0xFF; 4], "{bits:?}");
+    }
+
+    #[test]
+    fn what_firmware_tells_is_what_it_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::fs::write(&path, "E 00000004\nW 00000000 ff0f3301\nW 000").unwrap();
+        let writes = read_words(&path, &[0xF0, 0xFF, 0xFF, 0, 0, 0, 0, 0], 4).unwrap();
+        let word = Write { offset: 0, bytes: vec![0xF0, 0x0F, 0x33, 0] };
+        assert_eq!(writes, [Write { offset: 4, bytes: vec![0xFF; 4] }, word]);
+        std::fs::write(&path, "X 00000004\n").unwrap();
+        assert!(read_words(&path, &[0; 8], 4).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Milliseconds since the start, by TIMER0: a Cortex-M0 of this make has no SysTick.
 //!
-//! The timer runs free at 1 MHz and is read when the time is asked for. So no time is lost while the
-//! processor stands still for the flash; it has to be asked for at least once in 71 minutes.
+//! The timer runs free at 1 MHz and is read when the time is asked for. So no time is lost while
+//! the processor stands still for the flash; it has to be asked for at least once in 71 minutes.
 
 use core::cell::Cell;
 

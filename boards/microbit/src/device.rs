@@ -1,5 +1,5 @@
-//! The engine and the RPC service on the UART, until the next reset: the application's work, and that
-//! of a loader that has nothing to boot.
+//! The engine and the RPC service on the UART, until the next reset: the application's work, and
+//! that of a loader that has nothing to boot.
 
 use core::convert::Infallible;
 use core::fmt::Write as _;
@@ -77,8 +77,7 @@ pub fn serve(uart: Uart, role: Role) -> Result<Infallible, OpenError> {
 #[inline(never)]
 pub(crate) fn open(buffer: &mut [u8], recovery: bool) -> Result<Engine<'_>, OpenError> {
     let Ok(map) = OneDevice::new(crate::flash(), LAYOUT) else { panic!("the layout is wrong") };
-    let config =
-        EngineConfig { running: running_slot(), recovery, ..EngineConfig::new(PLATFORM) };
+    let config = EngineConfig { running: running_slot(), recovery, ..EngineConfig::new(PLATFORM) };
     Updater::open(map, config, buffer, clock::now_ms())
 }
 

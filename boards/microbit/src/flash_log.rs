@@ -1,12 +1,12 @@
-//! Every change of flash, told to the host before it is made: in a test build, so that a harness can
-//! rebuild what the flash held at any moment.
+//! Every change of flash, told to the host before it is made: in a test build, so that a harness
+//! can rebuild what the flash held at any moment.
 //!
 //! ```text
 //! E 00015000             the page at this offset is erased
 //! W 00015000 ffff0102    this word is programmed: its 4 bytes, lowest address first
 //! ```
-//! One line each, by ARM semihosting: the processor stands still until the host has taken the line, so
-//! that they come in order and none is lost with the power.
+//! One line each, by ARM semihosting: the processor stands still until the host has taken the line,
+//! so that they come in order and none is lost with the power.
 
 use core::arch::asm;
 

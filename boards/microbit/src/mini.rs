@@ -1,9 +1,10 @@
 //! A small application for tests of the loader: it commits itself, and tells of its boot state.
 //!
-//! Every second, and for each line that comes in, it says in one line:
+//! Every second, and for each line that comes in, it says, in one line:
 //!
 //! ```text
-//! {"src":"microbit","method":"Mini.State","params":{"version":"1.0.0","slot":0,"active":0,"committed":true}}
+//! {"src":"microbit","method":"Mini.State",
+//!  "params":{"version":"1.0.0","slot":0,"active":0,"committed":true}}
 //! ```
 //! It cannot be updated; the loader's recovery can.
 

@@ -27,8 +27,8 @@ enum Mode {
     Erase = 2,
 }
 
-/// How often a busy controller is asked before it is taken as dead: ten times the 22 ms of an erase,
-/// at 4 cycles of 16 MHz an answer.
+/// How often a busy controller is asked before it is taken as dead: ten times the 22 ms of an
+/// erase, at 4 cycles of 16 MHz an answer.
 const MOST_POLLS: u32 = 1_000_000;
 
 /// Why the flash did not do something.
@@ -108,8 +108,8 @@ impl Nvmc {
             }
             #[cfg(feature = "flash-log")]
             crate::flash_log::program(at, word);
-            // SAFETY: an aligned word of flash that is neither the loader's nor, as the engine writes
-            // the other slot and the record only, of the program that runs.
+            // SAFETY: an aligned word of flash that is neither the loader's nor, as the engine
+            // writes the other slot and the record only, of the program that runs.
             unsafe { place.write_volatile(value) };
             Self::wait()?;
         }

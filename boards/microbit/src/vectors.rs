@@ -1,4 +1,4 @@
-//! Interrupts on a Cortex-M0: its vector table cannot be moved from address 0, which is the loader's.
+//! Interrupts on a Cortex-M0: its vector table cannot be moved from address 0, the loader's.
 //!
 //! So the loader answers each interrupt by jumping through the table of the program that runs. A
 //! word of RAM that no program uses says where that table is; 0: the loader's own.
@@ -28,8 +28,8 @@ pub unsafe fn start(table: u32) -> ! {
     unsafe { cortex_m::asm::bootload(table as *const u32) }
 }
 
-/// Lets the program that runs handle interrupt `number`, negative for an exception. False: it is the
-/// loader's.
+/// Lets the program that runs handle interrupt `number`, negative for an exception. False: it is
+/// the loader's.
 pub fn forward(number: i16) -> bool {
     let table = TABLE.read();
     if table == 0 {

@@ -149,7 +149,9 @@ pub fn serve(flash: Flash, role: Role, source: &mut impl Source) -> Result<Infal
     idle::start();
     let Ok(map) = OneDevice::new(flash, LAYOUT) else { panic!("the layout is wrong") };
     let mut buffer = [0; 4096];
-    let mut ota = Updater::open(map, EngineConfig::new(PLATFORM), &mut buffer, clock::now_ms())?;
+    let recovery = role == Role::Recovery;
+    let config = EngineConfig { recovery, ..EngineConfig::new(PLATFORM) };
+    let mut ota = Updater::open(map, config, &mut buffer, clock::now_ms())?;
     let image = match role {
         Role::Application => ota.running_image(),
         Role::Recovery => None,

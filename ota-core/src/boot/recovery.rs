@@ -6,12 +6,12 @@
 //! | on trial | the image before it, committed: as after a failed trial |
 //! | committed | the same |
 //!
-//! The active slot counts as the one that runs, though nothing does: the engine keeps it, and writes
-//! another.
+//! The active slot counts as the one that runs, though nothing does: the engine keeps it, and
+//! writes another.
 //!
 //! # Power loss
-//! Nothing is written for it. The first append of the update is the first that has it; until then each
-//! boot comes to the same.
+//! Nothing is written for it. The first append of the update is the first that has it; until then
+//! each boot comes to the same.
 
 use super::decide::Choice;
 use super::from_descriptors;

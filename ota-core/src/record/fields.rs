@@ -379,7 +379,9 @@ impl Record {
     }
 
     fn set(&mut self, at: usize, value: u8) {
-        put(&mut self.bytes, at, &[value]);
+        if let Some(place) = self.bytes.get_mut(at) {
+            *place = value;
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::ota::{Begin, BootState, BootStateChange, Ota, Progress, Report, Snaps
 /// |---|---|
 /// | [`Ota::write`] | noted, up to `N` bytes; what goes wrong is told by the next call |
 /// | [`Ota::step`] | noted; its outcome is told by the next [`Ota::step`] |
-/// | changes of the boot state, [`Ota::abort`] | at once, polling flash: a record of about 100 bytes |
+/// | changes of the boot state, [`Ota::abort`] | at once, polling flash: about 100 bytes |
 ///
 /// `N` is best the most bytes of one `OTA.Write`, three quarters of the longest request. With less,
 /// or if nobody calls [`Self::work`] between requests, all is right, and the rest done at once.

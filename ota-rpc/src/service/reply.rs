@@ -34,35 +34,10 @@ pub(super) fn handle<'r, O: Ota, P: Platform>(
             None => rejected(device, &frame, Rejected::NoMethod, out),
         };
     };
-    if frame.id.is_some()
-        && let Some(refusal) = refuse_without_room(device, &frame, out)
-    {
-        return Outcome::just(refusal);
-    }
     let mut call = Call::new(service, ota, frame, from, now_ms, Writer::new(out));
     // The error, if there is one, is written already.
     let _ = methods::run(method, &mut call);
     end(call)
-}
-
-/// The reply to a request whose id, src and tag leave no room for one: what it asks for is not done,
-/// because that could not be told. There is room for whatever [`finish`] writes otherwise.
-fn refuse_without_room(device: &str, frame: &Frame<'_>, out: &mut [u8]) -> Option<Reply> {
-    let capacity = out.len();
-    let mut refuse = |frame: &Frame<'_>| {
-        let message = format_args!(
-            "not carried out: a reply with id, src and tag does not fit the buffer of {capacity} bytes"
-        );
-        frame.write_error(device, code::INTERNAL, message, out)
-    };
-    if refuse(frame).is_ok() {
-        return None;
-    }
-    let without_tag = Frame { tag: None, ..*frame };
-    let only_id = Frame { src: None, ..without_tag };
-    let refused =
-        refuse(&without_tag).or_else(|_| refuse(&only_id)).or_else(|_| refuse(&Frame::default()));
-    Some(refused.map_or_else(Reply::NoRoom, Reply::Frame))
 }
 
 /// Closes the reply.
@@ -79,9 +54,7 @@ fn end<'r, O, P>(call: Call<'_, '_, 'r, O, P>) -> Outcome<'r> {
 fn finish<O, P>(mut call: Call<'_, '_, '_, O, P>) -> Reply {
     call.out.end_object();
     if call.out.has_overflowed() {
-        let capacity = call.out.capacity();
-        let message = format_args!("the reply does not fit the buffer of {capacity} bytes");
-        let _ = call.error(code::INTERNAL, message);
+        let _ = call.does_not_fit();
         call.out.end_object();
     }
     match call.out.finish() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use ota_sim::device::Progress;
-use ota_sim::host::client::{PushEvent, PushOptions, Pushed, push};
+use ota_sim::host::client::{PushEvent, PushOptions, Pushed, printable, push};
 
 use super::progress::ProgressView;
 use super::remote;
@@ -74,6 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let pushed = push(&mut client, &bundle, &push_options, &mut tell);
     view.end();
     let Pushed { version, is_committed } = pushed?;
+    let version = printable(&version);
     if is_committed {
         return super::print(format_args!("the device runs {version}, committed"));
     }

@@ -48,7 +48,7 @@ impl std::str::FromStr for Broker {
     type Err = BrokerError;
 
     fn from_str(url: &str) -> Result<Self, BrokerError> {
-        let error = |reason| BrokerError { url: url.to_owned(), reason };
+        let error = |reason| BrokerError { url: without_password(url), reason };
         let (scheme, rest) = url.split_once("://").ok_or_else(|| error("no URL"))?;
         let is_tls = match scheme {
             "mqtt" => false,
@@ -153,6 +153,24 @@ impl Broker {
     }
 }
 
+/// A URL, or what somebody took for one, as it may be shown: `scheme://user:***@host`.
+pub(super) fn without_password(url: &str) -> String {
+    let start = url.find("://").map_or(0, |end| end + 3);
+    let rest = &url[start..];
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // An @ in a path is none of a password, unless it is the password that has a slash in it, and
+    // what stands behind the colon is no port.
+    let at = rest[..authority].rfind('@').or_else(|| {
+        let (_, port) = rest[..authority].rsplit_once(':')?;
+        let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        if is_port { None } else { rest.rfind('@') }
+    });
+    match at.and_then(|at| Some((rest[..at].find(':')?, at))) {
+        Some((colon, at)) => format!("{}:***{}", &url[..start + colon], &rest[at..]),
+        None => url.to_owned(),
+    }
+}
+
 /// Requests wait for replies: nothing is held back to be sent with more.
 pub(super) fn network() -> NetworkOptions {
     let mut network = NetworkOptions::new();
@@ -189,6 +207,25 @@ mod tests {
         for url in ["host", "http://host", "mqtt://", "mqtt://h:x", "mqtt://user@host"] {
             let error = url.parse::<Broker>().unwrap_err().to_string();
             assert!(error.starts_with(url) && error.contains("mqtt://HOST"), "{error}");
+        }
+        let error = "mqtt://u:p@h:x".parse::<Broker>().unwrap_err().to_string();
+        assert!(error.starts_with("mqtt://u:***@h:x: "), "{error}");
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, shown) in [
+            ("mqtt://u:p@h:1/d", "mqtt://u:***@h:1/d"),
+            ("u:p@h", "u:***@h"),
+            ("ws://u:p@w@h/x@y", "ws://u:***@h/x@y"),
+            ("mqtt://u:p/w@h/dev", "mqtt://u:***@h/dev"),
+            ("mqtt://h:99/d@1", "mqtt://h:99/d@1"),
+            ("mqtt://[::1]:7/d@1", "mqtt://[::1]:7/d@1"),
+            ("http://token@h", "http://token@h"),
+            ("/dev/ttyUSB0", "/dev/ttyUSB0"),
+            ("", ""),
+        ] {
+            assert_eq!(without_password(url), shown);
         }
     }
 

@@ -203,7 +203,7 @@ impl DeviceHost {
                 was_busy: false,
                 received: None,
             };
-            owner.power_on(0);
+            owner.start(0);
             runtime.block_on(owner.run(&mut commands));
         })?;
         Ok(Self { handle, thread: Some(thread) })
@@ -482,6 +482,11 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
 
     fn power_on(&mut self, seed: u64) {
         self.lose_ram();
+        self.start(seed);
+    }
+
+    /// For the first time there is no RAM to lose: whoever has connected already stays so.
+    fn start(&mut self, seed: u64) {
         if let Err(error) = self.device.power_on(seed, self.clock.now_ms()) {
             // The device stays off, as one does whose flash is gone.
             tracing::error!("power on: {error}");

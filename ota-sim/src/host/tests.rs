@@ -510,6 +510,17 @@ fn a_form_that_is_broken_off_leaves_room_for_the_next() {
     assert_eq!(bench.request("POST", "/update", "Content-Type: text/plain\r\n", b"x").0, 400);
 }
 
+/// Who connects while the device starts is not thrown out by that.
+#[test]
+fn the_first_start_ends_no_connections() {
+    let mut bench = Bench::new();
+    let resets = bench.host.handle().resets();
+    assert_eq!(*resets.borrow(), 0);
+    bench.host.power_on(1);
+    assert_eq!(bench.booted(), "1.0.0");
+    assert!(*resets.borrow() > 0);
+}
+
 /// The numbers of requests come round; one that is under way keeps its own.
 #[test]
 fn a_flood_of_refused_forms_does_not_end_another() {

@@ -44,13 +44,13 @@ impl Part {
         timings: internal(12, 41 * US, 85 * MS),
     };
 
-    /// Nordic nRF51822: internal flash of a BBC micro:bit V1. A word may be programmed a limited number
-    /// of times between erases; [`super::Nor::most_unit_programs`] tells how often a test did.
+    /// Nordic nRF51822: internal flash of a BBC micro:bit V1. A word may be programmed a limited
+    /// number of times between erases; [`super::Nor::most_unit_programs`] tells how often a test did.
     pub const NRF51822: Self = Self {
         name: "nrf51822",
-        source: "nRF51 Series Reference Manual, NVMC: pages of 1 KiB, whole words only, 1 to 0 only; \
-                 nRF51822 PS: t_PAGE_ERASE 22.3 ms, t_WRITE 46.3 us (maxima); reads at 16 MHz, no wait \
-                 state, 32 bits",
+        source: "nRF51 Series Reference Manual, NVMC: pages of 1 KiB, whole words only, 1 to 0 \
+                 only; t_PAGE_ERASE 22.3 ms and t_WRITE 46.3 us (maxima) from memory of the nRF51822 \
+                 PS, to be compared with it; reads at 16 MHz, no wait state, 32 bits",
         shape: shape(256 * KIB, KIB, 4, 256),
         rule: Rule::Free,
         ecc: false,

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use ota_rpc::auth::Access;
 use ota_rpc::{ChannelKind, Config};
-use ota_sim::host::broker::Broker;
+use ota_sim::host::broker::{Broker, BrokerError};
 use ota_sim::host::serial::SerialLine;
 use ota_sim::host::server::{Bound, Server, Transport};
 use ota_sim::host::{DeviceHost, http, mqtt, tcp, tls, udp};
@@ -37,7 +39,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "ADDRESS", value_parser = crate::cli::address)]
     udp: Option<SocketAddr>,
     /// Broker to be a client of: mqtt://[USER:PASSWORD@]HOST[:PORT], mqtts:// for TLS
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = BrokerParser)]
     mqtt: Option<Broker>,
     /// Who vouches for a broker with TLS, PEM; without it the authorities that browsers trust
     #[arg(long, value_name = "FILE")]
@@ -144,8 +146,7 @@ impl Options {
         );
         ensure!(
             broker.path.is_empty(),
-            "--mqtt {broker}/{}: the device is not named there; leave it out, and give --id {0}",
-            broker.path
+            "--mqtt {broker}/...: the device is not named there; leave the path out, and give --id NAME"
         );
         Ok(())
     }
@@ -302,5 +303,25 @@ fn open_serial(path: &Path) -> Result<SerialLine> {
         _ => SerialLine::open(path).with_context(|| {
             format!("{}: cannot be opened as a serial port (pty: make one)", path.display())
         }),
+    }
+}
+
+/// Reads a broker. What is no broker is told without its password: the library's own words quote it.
+#[derive(Clone)]
+struct BrokerParser;
+
+impl TypedValueParser for BrokerParser {
+    type Value = Broker;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Broker, clap::Error> {
+        value.to_string_lossy().parse().map_err(|error: BrokerError| {
+            let message = format!("--mqtt {error}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
     }
 }

@@ -8,6 +8,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use super::login::HttpLogin;
 use super::{CallError, Link, Options, is_loopback, unreachable};
+use crate::host::broker::without_password;
 use crate::host::tls;
 
 pub(super) struct Http {
@@ -64,14 +65,14 @@ impl Http {
     fn failed(&self, error: &ureq::Error) -> CallError {
         match error {
             ureq::Error::Timeout(_) => CallError::Late {
-                url: self.url.clone(),
+                url: without_password(&self.url),
                 timeout: self.options.timeout,
                 advice: "the device may be busy or hang: ask it for OTA.Status, or wait longer with \
                          --timeout",
             },
             ureq::Error::Io(error) => unreachable(&self.url, error),
             ureq::Error::Rustls(error) => {
-                CallError::Untrusted { url: self.url.clone(), reason: error.to_string() }
+                CallError::Untrusted { url: without_password(&self.url), reason: error.to_string() }
             }
             other => failed(&self.url, other),
         }
@@ -94,23 +95,30 @@ impl Link for Http {
             }
         }
         let status = response.status().as_u16();
-        let body = response.body_mut().read_to_string().map_err(|error| self.failed(&error))?;
+        let body = response.body_mut().read_to_vec().map_err(|error| self.failed(&error))?;
         if status == crate::host::http::NO_ANSWER {
             return Err(CallError::NoAnswer);
         }
-        if status != 200 || serde_json::from_str::<serde_json::Value>(&body).is_err() {
-            let body = body.trim().chars().take(100).collect();
-            return Err(CallError::NoReply { url: self.url.clone(), status, body });
+        if status != 200 || serde_json::from_slice::<serde_json::Value>(&body).is_err() {
+            let body = String::from_utf8_lossy(&body).trim().chars().take(100).collect();
+            return Err(CallError::NoReply { url: without_password(&self.url), status, body });
         }
-        self.reply = Some(body.into_bytes());
+        self.reply = Some(body);
         Ok(())
     }
 
     fn receive(&mut self, _: Instant) -> Result<Option<Vec<u8>>, CallError> {
         Ok(self.reply.take())
     }
+
+    fn has_one_response(&self) -> bool {
+        true
+    }
 }
 
 fn failed(url: &str, error: &dyn std::error::Error) -> CallError {
-    CallError::Unreachable { url: url.to_owned(), reason: error.to_string() }
+    // Some errors quote the URL.
+    let (url, reason) =
+        (without_password(url), error.to_string().replace(url, &without_password(url)));
+    CallError::Unreachable { url, reason }
 }

@@ -11,6 +11,7 @@ use rustix::event::PollFlags;
 
 use super::stream::{Stream, is_late};
 use super::{CallError, Link, unreachable};
+use crate::host::broker::without_password;
 use crate::host::serial::SerialLine;
 
 /// The longest reply, in bytes.
@@ -41,11 +42,11 @@ pub(super) trait Wire: Send {
     fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<Option<usize>>;
     /// The most that is written at once, and the pause behind it.
     fn piece(&self) -> (usize, Duration);
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn write_all(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()>;
 }
 
 pub(super) fn tcp(address: &str, deadline: Instant) -> Result<Lines<Stream>, CallError> {
-    let url = format!("tcp://{address}");
+    let url = without_password(&format!("tcp://{address}"));
     let wire =
         Stream::connect(address, None, deadline).map_err(|error| unreachable(&url, &error))?;
     let envelope = tcp::CLIENT;
@@ -72,11 +73,16 @@ impl<W: Wire> Lines<W> {
     fn shake_hands(&mut self, deadline: Instant) -> Result<(), CallError> {
         while Instant::now() < deadline {
             let hello = [serial::HANDSHAKE, b"\n\n"].concat();
-            self.wire.write_all(&hello).map_err(|error| unreachable(&self.url, &error))?;
+            self.wire
+                .write_all(&hello, deadline)
+                .map_err(|error| unreachable(&self.url, &error))?;
             let until = deadline.min(Instant::now() + HANDSHAKE_EVERY);
             while let Some(received) = self.next(until)? {
                 if matches!(received, Line::Handshake) {
                     return Ok(());
+                }
+                if Instant::now() >= until {
+                    break;
                 }
             }
         }
@@ -90,7 +96,7 @@ impl<W: Wire> Lines<W> {
             if let Some(line) = self.look() {
                 return Ok(Some(line));
             }
-            if !self.read(deadline)? {
+            if Instant::now() >= deadline || !self.read(deadline)? {
                 return Ok(None);
             }
         }
@@ -150,8 +156,10 @@ impl<W: Wire> Lines<W> {
             let until = since + Duration::from_millis(MAX_XOFF_MS);
             if Instant::now() >= until {
                 self.stopped = None;
-            } else if !self.read(until.min(deadline))? && Instant::now() >= deadline {
+            } else if Instant::now() >= deadline {
                 return Err(self.lost("the device has stopped the line (XOFF)"));
+            } else {
+                self.read(until.min(deadline))?;
             }
         }
         Ok(())
@@ -186,11 +194,14 @@ impl<W: Wire> Link for Lines<W> {
         let range = self.envelope.close(&mut buffer, frame.len()).unwrap_or_default();
         let (piece, pause) = self.wire.piece();
         for piece in buffer[range].chunks(piece) {
+            if Instant::now() >= deadline {
+                return Err(self.lost("the device does not take what is sent"));
+            }
             if self.is_serial {
                 self.read(Instant::now())?;
                 self.wait_until_wanted(deadline)?;
             }
-            self.wire.write_all(piece).map_err(|error| self.lost(&error.to_string()))?;
+            self.wire.write_all(piece, deadline).map_err(|error| self.lost(&error.to_string()))?;
             if !pause.is_zero() {
                 std::thread::sleep(pause);
             }
@@ -200,8 +211,10 @@ impl<W: Wire> Link for Lines<W> {
 
     fn receive(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CallError> {
         while let Some(line) = self.next(deadline)? {
-            if let Line::Frame(frame) = line {
-                return Ok(Some(frame));
+            match line {
+                Line::Frame(frame) => return Ok(Some(frame)),
+                Line::Handshake if Instant::now() >= deadline => break,
+                Line::Handshake => {}
             }
         }
         Ok(None)
@@ -210,7 +223,7 @@ impl<W: Wire> Link for Lines<W> {
 
 impl Wire for Stream {
     fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<Option<usize>> {
-        self.wait_until(deadline)?;
+        self.wait_until(deadline);
         match Read::read(self, buffer) {
             Err(error) if is_late(&error) => Ok(None),
             other => other.map(Some),
@@ -221,7 +234,8 @@ impl Wire for Stream {
         (usize::MAX, Duration::ZERO)
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write_all(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        self.wait_until(deadline);
         Write::write_all(self, bytes)
     }
 }
@@ -234,7 +248,9 @@ pub(super) struct Uart {
 
 impl Wire for Uart {
     fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<Option<usize>> {
-        let time = deadline.saturating_duration_since(Instant::now()).as_millis();
+        // Rounded up: a wait that ends before the deadline would be for nothing.
+        let time = deadline.saturating_duration_since(Instant::now());
+        let time = time.as_nanos().div_ceil(1_000_000);
         match self.line.waits_for(PollFlags::IN, i64::try_from(time).unwrap_or(i64::MAX))? {
             true => embedded_io::Read::read(&mut self.line, buffer).map(Some),
             false => Ok(None),
@@ -245,7 +261,7 @@ impl Wire for Uart {
         if self.is_paced { (PACED_PIECE, PACE) } else { (PIECE, Duration::ZERO) }
     }
 
-    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    fn write_all(&mut self, mut bytes: &[u8], _: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
             let written = embedded_io::Write::write(&mut self.line, bytes)?;
             bytes = &bytes[written..];
@@ -273,7 +289,7 @@ mod tests {
             (PIECE, Duration::ZERO)
         }
 
-        fn write_all(&mut self, _: &[u8]) -> io::Result<()> {
+        fn write_all(&mut self, _: &[u8], _: Instant) -> io::Result<()> {
             Ok(())
         }
     }

@@ -7,6 +7,8 @@
 //! ```
 //! It blocks. A connection is made with the first call, kept, and made again when it is lost.
 
+#[cfg(test)]
+mod hostile;
 mod http;
 mod line;
 mod login;
@@ -21,6 +23,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+
+use super::broker::without_password;
 
 pub use login::Credentials;
 pub use push::{PushError, PushEvent, PushOptions, Pushed, push};
@@ -72,11 +76,17 @@ trait Link: Send {
     /// Sends a frame.
     fn send(&mut self, frame: &[u8], deadline: Instant) -> Result<(), CallError>;
 
-    /// The next frame from the other side; none until the deadline.
+    /// The next frame from the other side; none until the deadline. What is no frame is read past
+    /// until then at the latest.
     fn receive(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CallError>;
 
     /// Whether what is sent may get lost on the way.
     fn is_lossy(&self) -> bool {
+        false
+    }
+
+    /// Whether there is one response to a request, and nothing else comes.
+    fn has_one_response(&self) -> bool {
         false
     }
 }
@@ -85,7 +95,7 @@ trait Link: Send {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The device has answered with an error.
-    #[error("remote error {code}: {message}")]
+    #[error("remote error {code}: {}", printable(message))]
     Remote {
         /// Its code.
         code: i64,
@@ -104,7 +114,7 @@ pub enum CallError {
         reason: &'static str,
     },
     /// The device cannot be reached.
-    #[error("{url}: {reason}")]
+    #[error("{url}: {}", printable(reason))]
     Unreachable {
         /// Where it was looked for.
         url: String,
@@ -124,8 +134,9 @@ pub enum CallError {
     },
     /// The connection ended before the reply came.
     #[error(
-        "{url}: the connection was lost before the reply came ({reason}); the device may have \
-        rebooted: ask it for OTA.Status"
+        "{url}: the connection was lost before the reply came ({}); the device may have \
+        rebooted: ask it for OTA.Status",
+        printable(reason)
     )]
     Lost {
         /// Where the call went.
@@ -160,7 +171,7 @@ pub enum CallError {
     #[error("the device asks for a password; give --creds USER:PASSWORD")]
     NoCredentials,
     /// The device asks for one of a realm or in a way that this program does not know.
-    #[error("the device's challenge cannot be answered: {0}")]
+    #[error("the device's challenge cannot be answered: {}", printable(.0))]
     Challenge(String),
     /// The password is not right.
     #[error("the device does not accept the user or the password of --creds")]
@@ -221,12 +232,23 @@ impl Client {
 
 /// Why a connection could not be made.
 fn unreachable(url: &str, error: &std::io::Error) -> CallError {
-    let (url, reason) = (url.to_owned(), error.to_string());
-    // What TLS does not like.
-    match error.kind() {
-        std::io::ErrorKind::InvalidData => CallError::Untrusted { url, reason },
+    let (url, reason) = (without_password(url), error.to_string());
+    match error.get_ref() {
+        // What TLS does not like.
+        Some(inner) if inner.is::<rustls::Error>() => CallError::Untrusted { url, reason },
         _ => CallError::Unreachable { url, reason },
     }
+}
+
+/// Text of a device, fit for a terminal: without characters that would control it.
+pub fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+        line
+    })
 }
 
 /// One call.
@@ -244,23 +266,29 @@ impl Request<'_> {
         options: &Options,
         deadline: Instant,
     ) -> Result<Value, CallError> {
-        let reply = self.exchange(link, None, deadline)?;
-        let Some(challenge) = login::challenge(&reply) else { return result(&reply) };
-        let credentials = options.credentials.as_ref().ok_or(CallError::NoCredentials)?;
-        let auth = login::answer(challenge, credentials)?;
-        let reply = self.exchange(link, Some(auth), deadline)?;
-        match login::challenge(&reply) {
-            Some(_) => Err(CallError::WrongPassword),
-            None => result(&reply),
+        // Each copy that is sent without an answer brings a challenge of its own, which says
+        // nothing of the password. What comes beyond these does.
+        let mut challenges = 0;
+        let mut reply = self.exchange(link, None, deadline, &mut challenges)?;
+        while let Some(challenge) = login::challenge(&reply) {
+            if challenges == 0 {
+                return Err(CallError::WrongPassword);
+            }
+            challenges -= 1;
+            let credentials = options.credentials.as_ref().ok_or(CallError::NoCredentials)?;
+            let auth = login::answer(challenge, credentials)?;
+            reply = self.exchange(link, Some(auth), deadline, &mut 0)?;
         }
+        result(&reply)
     }
 
-    /// Sends the frame and waits for its reply.
+    /// Sends the frame and waits for its reply; counts how often it was sent.
     fn exchange(
         &self,
         link: &mut dyn Link,
         auth: Option<Value>,
         deadline: Instant,
+        copies: &mut u32,
     ) -> Result<Value, CallError> {
         let mut frame = json!({ "src": self.target.source(), "id": self.id });
         if let Some(device) = self.target.device() {
@@ -276,30 +304,45 @@ impl Request<'_> {
         }
         let frame = frame.to_string();
         let started = Instant::now();
-        let mut other = Vec::new();
         loop {
             link.send(frame.as_bytes(), deadline)?;
+            *copies += 1;
             let until = if may_repeat { deadline.min(Instant::now() + AGAIN) } else { deadline };
-            while let Some(reply) = link.receive(until)? {
-                match serde_json::from_slice::<Value>(&reply) {
-                    Ok(reply) if reply["id"] == self.id && reply.get("method").is_none() => {
-                        return Ok(reply);
-                    }
-                    // A log line, a late reply, somebody else's request.
-                    _ => other = reply,
-                }
+            if let Some(reply) = self.reply(link, until)? {
+                return Ok(reply);
             }
             if !may_repeat || Instant::now() >= deadline {
                 break;
             }
         }
-        if Instant::now() < deadline {
-            // A response of HTTP, and it is not the reply.
-            let body = String::from_utf8_lossy(&other).trim().chars().take(100).collect();
-            return Err(CallError::NoReply { url: self.target.to_string(), status: 200, body });
-        }
         let timeout = deadline.saturating_duration_since(started);
         Err(CallError::Late { url: self.target.to_string(), timeout, advice: self.target.advice() })
+    }
+
+    /// The reply among all that comes until then: who talks all the time is not listened to for
+    /// longer.
+    fn reply(&self, link: &mut dyn Link, until: Instant) -> Result<Option<Value>, CallError> {
+        let mut other = Vec::new();
+        loop {
+            match link.receive(until)? {
+                Some(frame) => match serde_json::from_slice::<Value>(&frame) {
+                    Ok(reply) if reply["id"] == self.id && reply.get("method").is_none() => {
+                        return Ok(Some(reply));
+                    }
+                    // A log line, a late reply, somebody else's request.
+                    _ => other = frame,
+                },
+                None if link.has_one_response() => {
+                    let body = String::from_utf8_lossy(&other).trim().chars().take(100).collect();
+                    let url = self.target.to_string();
+                    return Err(CallError::NoReply { url, status: 200, body });
+                }
+                None => {}
+            }
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+        }
     }
 }
 
@@ -354,6 +397,109 @@ mod tests {
         assert_eq!(result(&json!({ "error": { "code": 0, "message": "fine" } })), Ok(Value::Null));
         let error = result(&json!({ "error": { "code": -1, "message": "no" } })).unwrap_err();
         assert_eq!(error.to_string(), "remote error -1: no");
+    }
+
+    #[test]
+    fn texts_of_a_device_do_not_control_the_terminal() {
+        let message = "a\x1b]0;b\x07\r\n\u{9b}2J\u{e9}";
+        let error = json!({ "error": { "code": -1, "message": message } });
+        let shown = result(&error).unwrap_err().to_string();
+        assert_eq!(shown, "remote error -1: a\\u{1b}]0;b\\u{7}\\r\\n\\u{9b}2J\u{e9}");
+    }
+
+    #[test]
+    fn a_challenge_for_each_copy_is_no_verdict_on_the_password() {
+        // A device behind a slow link, which gets what was sent twice.
+        for (is_right, passed) in [(true, Ok(json!(7))), (false, Err(CallError::WrongPassword))] {
+            let device = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let url = format!("udp://{}", device.local_addr().unwrap());
+            std::thread::spawn(move || {
+                let mut buffer = [0; 2000];
+                let mut asked = Vec::new();
+                loop {
+                    let (length, client) = device.recv_from(&mut buffer).unwrap();
+                    let request: Value = serde_json::from_slice(&buffer[..length]).unwrap();
+                    let auth = request.get("auth").is_some();
+                    let mut replies = Vec::new();
+                    let message = r#"{"realm": "RPC", "nonce": 7, "algorithm": "SHA-256"}"#;
+                    let error = json!({ "code": 401, "message": message });
+                    let challenge = json!({ "id": request["id"], "error": error });
+                    if auth && is_right {
+                        replies.push(json!({ "id": request["id"], "result": 7 }));
+                    } else if auth {
+                        replies.push(challenge);
+                    } else {
+                        asked.push(challenge);
+                        if asked.len() == 2 {
+                            replies.append(&mut asked);
+                        }
+                    }
+                    for reply in replies {
+                        device.send_to(reply.to_string().as_bytes(), client).unwrap();
+                    }
+                }
+            });
+            let credentials =
+                Credentials { user: "u".to_owned(), password: "p".to_owned(), only_sha256: false };
+            let options = Options { credentials: Some(credentials), ..Options::default() };
+            let mut client = Client::new(&url, options).unwrap();
+            assert_eq!(client.call("OTA.GetBootState", None), passed);
+        }
+    }
+
+    #[test]
+    fn a_response_that_is_not_utf8_is_no_matter_of_trust() {
+        use std::io::{Read, Write};
+
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n\xff\xfeab");
+            let _ = stream.read(&mut [0; 4096]);
+        });
+        let options = Options::with_timeout(Duration::from_secs(5));
+        let error = Client::new(&url, options).unwrap().call("OTA.Commit", None).unwrap_err();
+        assert!(matches!(error, CallError::NoReply { status: 200, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_server_of_websockets_may_leave_out_the_subprotocol() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}", server.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in server.incoming() {
+                let mut socket = tungstenite::accept(stream.unwrap()).unwrap();
+                let Ok(request) = socket.read() else { continue };
+                let request: Value = serde_json::from_slice(&request.into_data()).unwrap();
+                let reply = json!({ "id": request["id"], "result": 7 }).to_string();
+                let _ = socket.send(tungstenite::Message::text(reply));
+            }
+        });
+        let options = Options::with_timeout(Duration::from_secs(5));
+        assert_eq!(Client::new(&url, options).unwrap().call("OTA.Commit", None), Ok(json!(7)));
+    }
+
+    #[test]
+    fn no_error_tells_a_password() {
+        for url in [
+            "mqtt://u:hunter2@h",
+            "mqtt://u:hunter2@h:x/dev",
+            "mqtt://u:hunt/er2@127.0.0.1:1/dev",
+            "http://u:hunter2@127.0.0.1:1",
+            "ws://u:hunter2@127.0.0.1:1",
+            "tcp://u:hunter2@127.0.0.1:1",
+            "tcp://u:hunter2@127.0.0.1",
+            "udp://u:hunter2@127.0.0.1:1",
+            "ftp://u:hunter2@h",
+            "u:hunter2@127.0.0.1:1",
+        ] {
+            let options = Options::with_timeout(Duration::from_millis(300));
+            let error = Client::new(url, options).and_then(|mut client| client.call("x", None));
+            let error = error.unwrap_err().to_string();
+            assert!(!error.contains("er2"), "{url}: {error}");
+        }
     }
 
     #[test]

@@ -49,8 +49,8 @@ impl Session {
         loop {
             match session.next(deadline) {
                 Ok(Some(Event::Incoming(Packet::SubAck(_)))) => return Ok(session),
-                Ok(Some(_)) => {}
-                Ok(None) => return Err(unreachable("the broker does not answer".to_owned())),
+                Ok(Some(_)) if Instant::now() < deadline => {}
+                Ok(_) => return Err(unreachable("the broker does not answer".to_owned())),
                 Err(error) => match *error {
                     ConnectionError::Tls(error) => {
                         return Err(CallError::Untrusted { url, reason: error.to_string() });
@@ -88,8 +88,8 @@ impl Link for Session {
                 Ok(Some(Event::Incoming(Packet::Publish(publish)))) => {
                     return Ok(Some(publish.payload.to_vec()));
                 }
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(None),
+                Ok(Some(_)) if Instant::now() < deadline => {}
+                Ok(_) => return Ok(None),
                 Err(error) => return Err(self.lost(error)),
             }
         }

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{CallError, Client, Target};
+use super::{CallError, Client, Target, printable};
 
 /// The largest piece that devices of this engine take with room to spare, in bytes.
 const CHUNK_BYTES: usize = 8 * 1024;
@@ -81,8 +81,9 @@ pub struct Pushed {
 pub enum PushError {
     /// The device does something else.
     #[error(
-        "the device is busy with an update (state {state}, {message}); wait for its end, or end \
-        it: ota-sim call --port ... OTA.Abort"
+        "the device is busy with an update (state {state}, {}); wait for its end, or end it: \
+        ota-sim call --port ... OTA.Abort",
+        printable(message)
     )]
     Busy {
         /// Of `OTA.Status`.
@@ -90,6 +91,9 @@ pub enum PushError {
         /// What the device says of it.
         message: String,
     },
+    /// From the device nobody can know whether an update is installed.
+    #[error("OTA.GetBootState does not say which slot is active: is this a device with updates?")]
+    NoActiveSlot,
     /// The file cannot be an update.
     #[error("the file is empty")]
     Empty,
@@ -101,10 +105,17 @@ pub enum PushError {
         /// Why.
         error: CallError,
     },
+    /// The device takes pieces, and then wants them again.
+    #[error("OTA.Write: the device asks for offset {offset} again and again")]
+    NoProgress {
+        /// In the bundle, in bytes.
+        offset: usize,
+    },
     /// All of it was sent, but the device still runs what it ran.
     #[error(
-        "the update was sent, but the device still runs {version}: it was rolled back or refused \
-        ({message})"
+        "the update was sent, but the device still runs {}: it was rolled back or refused ({})",
+        printable(version),
+        printable(message)
     )]
     NotInstalled {
         /// What it runs.
@@ -127,15 +138,13 @@ pub fn push(
     if bundle.is_empty() {
         return Err(PushError::Empty);
     }
-    let mut session = Session { client, bundle, options, tell };
+    let mut session = Session { client, bundle, options, tell, has_begun: false, sent: 0 };
     let before = session.active_slot()?;
     session.need_idle()?;
-    if let Err(error) = session.send() {
-        // An end before the end is an abort. There may be nobody to hear it.
-        let _ = session.client.call("OTA.End", None);
+    if let Err(error) = session.send().and_then(|()| session.end(before)) {
+        session.give_up();
         return Err(error);
     }
-    session.end(before)?;
     session.wait_for_boot(before)
 }
 
@@ -144,6 +153,24 @@ struct Session<'s> {
     bundle: &'s [u8],
     options: &'s PushOptions,
     tell: &'s mut dyn FnMut(PushEvent),
+    /// `OTA.Begin` was not refused.
+    has_begun: bool,
+    /// Where the last of the pieces ends that were sent since then, whether they have arrived or not.
+    sent: usize,
+}
+
+/// Where a session is.
+struct Position {
+    /// Bytes of a piece.
+    chunk: usize,
+    /// Of the next piece, in bytes.
+    offset: usize,
+    /// How far it has come since it was begun: only more than that is progress.
+    furthest: usize,
+    /// At the next piece.
+    attempt: u32,
+    /// How often it was begun.
+    begun: u32,
 }
 
 impl Session<'_> {
@@ -153,7 +180,7 @@ impl Session<'_> {
 
     fn active_slot(&mut self) -> Result<i64, PushError> {
         let state = self.call("OTA.GetBootState", None)?;
-        Ok(state["active_slot"].as_i64().unwrap_or(-1))
+        state["active_slot"].as_i64().ok_or(PushError::NoActiveSlot)
     }
 
     fn need_idle(&mut self) -> Result<(), PushError> {
@@ -170,62 +197,142 @@ impl Session<'_> {
             "commit_timeout": self.options.commit_timeout_s,
             "size": self.bundle.len(),
         });
-        self.call("OTA.Begin", Some(&begin)).map(drop)
+        (self.has_begun, self.sent) = (false, 0);
+        let begun = self.client.call("OTA.Begin", Some(&begin));
+        // Of a lost reply nobody knows what was in it.
+        self.has_begun = begun.as_ref().err().is_none_or(is_lost);
+        begun.map(drop).map_err(|error| PushError::Call { method: "OTA.Begin", error })
+    }
+
+    /// Ends what this session has begun, and nothing else: the device may do something for somebody
+    /// else by now, or install what it got.
+    fn give_up(&mut self) {
+        if !self.has_begun {
+            return;
+        }
+        // There may be nobody to hear it.
+        let Ok(status) = self.client.call("OTA.Status", None) else { return };
+        if status["state"] != 1 {
+            return;
+        }
+        let is_told = !status["received"].is_null();
+        if is_told && !self.is_own(&status) {
+            return;
+        }
+        // Who does not tell how much it has got knows no OTA.Abort, or receives nothing: then
+        // OTA.End does no harm.
+        let is_known = is_told
+            && !matches!(
+                self.client.call("OTA.Abort", None),
+                Err(CallError::Remote { code: 404, .. })
+            );
+        // An end before the end is an abort.
+        if !is_known && self.sent < self.bundle.len() {
+            let _ = self.client.call("OTA.End", None);
+        }
+    }
+
+    /// Whether an `OTA.Status` is of this session.
+    fn is_own(&self, status: &Value) -> bool {
+        status["state"] == 1
+            && status["size"] == self.bundle.len()
+            && status["received"].as_u64().is_some_and(|received| received <= self.sent as u64)
+    }
+
+    /// Whether the device has got all of it, as far as it can be asked.
+    fn is_complete(&mut self) -> bool {
+        self.sent == self.bundle.len()
+            && self
+                .client
+                .call("OTA.Status", None)
+                .is_ok_and(|status| self.is_own(&status) && status["received"] == self.bundle.len())
     }
 
     /// Sends all of it.
     fn send(&mut self) -> Result<(), PushError> {
         self.begin()?;
-        let mut chunk = self.options.chunk_bytes.unwrap_or(chunk_bytes(&self.client.target));
-        let (mut offset, mut attempt, mut begun) = (0, 1, 1);
-        while offset < self.bundle.len() {
-            let end = self.bundle.len().min(offset.saturating_add(chunk));
-            let data = STANDARD.encode(&self.bundle[offset..end]);
-            let write = json!({ "offset": offset, "data": data });
-            let error = match self.client.call("OTA.Write", Some(&write)) {
-                Ok(result) => {
-                    offset = self.next_offset(&result, end);
-                    attempt = 1;
-                    (self.tell)(PushEvent::Sent { offset });
-                    continue;
-                }
-                Err(error) => error,
-            };
-            let is_first = offset == 0 && self.options.chunk_bytes.is_none();
-            if is_first && chunk > SMALL_CHUNK_BYTES && !is_lost(&error) {
-                // Not every device has room for so much.
-                chunk = SMALL_CHUNK_BYTES;
-                continue;
+        let chunk = self.options.chunk_bytes.unwrap_or(chunk_bytes(&self.client.target));
+        let mut at = Position { chunk, offset: 0, furthest: 0, attempt: 1, begun: 1 };
+        while at.offset < self.bundle.len() {
+            let end = self.bundle.len().min(at.offset.saturating_add(at.chunk));
+            let data = STANDARD.encode(&self.bundle[at.offset..end]);
+            let write = json!({ "offset": at.offset, "data": data });
+            self.sent = self.sent.max(end);
+            match self.client.call("OTA.Write", Some(&write)) {
+                Ok(result) => self.taken(&mut at, self.next_offset(&result, end))?,
+                Err(error) => self.not_taken(&mut at, error)?,
             }
-            attempt += 1;
-            if attempt > self.options.attempts {
-                return Err(PushError::Call { method: "OTA.Write", error });
+        }
+        Ok(())
+    }
+
+    /// The device has taken a piece and wants the one at `next`.
+    fn taken(&mut self, at: &mut Position, next: usize) -> Result<(), PushError> {
+        let from = std::mem::replace(&mut at.offset, next);
+        if next > at.furthest {
+            (at.furthest, at.attempt) = (next, 1);
+            (self.tell)(PushEvent::Sent { offset: next });
+        } else if next <= from {
+            at.attempt += 1;
+            if at.attempt > self.options.attempts {
+                return Err(PushError::NoProgress { offset: next });
             }
-            (self.tell)(PushEvent::Again { reason: error.to_string() });
-            match &error {
-                // Too many requests.
-                CallError::Remote { code: 429, .. } => std::thread::sleep(LOOK),
-                CallError::Remote { message, .. } => match expected_offset(message) {
-                    Some(expected) if expected < self.bundle.len() => offset = expected,
-                    // The session is gone, or the device has refused what it got.
-                    _ if self.is_receiving()? => {
-                        return Err(PushError::Call { method: "OTA.Write", error });
-                    }
-                    _ if self.failed()? || begun >= self.options.attempts => {
+            let reason = format!("the device asks for offset {next}");
+            (self.tell)(PushEvent::Again { reason });
+        }
+        Ok(())
+    }
+
+    /// Finds out where to go on after a piece that was not taken, or whose reply is lost.
+    fn not_taken(&mut self, at: &mut Position, error: CallError) -> Result<(), PushError> {
+        if self.is_too_much(at, &error) {
+            at.chunk = SMALL_CHUNK_BYTES;
+            return Ok(());
+        }
+        at.attempt += 1;
+        if at.attempt > self.options.attempts {
+            if is_lost(&error) && self.is_complete() {
+                at.offset = self.bundle.len();
+                return Ok(());
+            }
+            return Err(PushError::Call { method: "OTA.Write", error });
+        }
+        (self.tell)(PushEvent::Again { reason: error.to_string() });
+        match &error {
+            // Too many requests.
+            CallError::Remote { code: 429, .. } => std::thread::sleep(LOOK),
+            CallError::Remote { message, .. } => match expected_offset(message) {
+                Some(expected) if expected < self.bundle.len() => at.offset = expected,
+                // The session is gone, or the device has refused what it got.
+                _ => match self.wait_for("OTA.Status")?["state"].as_i64() {
+                    Some(1 | 2) => return Err(PushError::Call { method: "OTA.Write", error }),
+                    _ if at.begun >= self.options.attempts => {
                         return Err(PushError::Call { method: "OTA.Write", error });
                     }
                     _ => {
-                        begun += 1;
-                        offset = 0;
+                        at.begun += 1;
+                        (at.offset, at.furthest) = (0, 0);
                         (self.tell)(PushEvent::BegunAgain);
                         self.begin()?;
                     }
                 },
-                _ if is_lost(&error) => self.client.disconnect(),
-                _ => return Err(PushError::Call { method: "OTA.Write", error }),
-            }
+            },
+            _ if is_lost(&error) => self.client.disconnect(),
+            _ => return Err(PushError::Call { method: "OTA.Write", error }),
         }
         Ok(())
+    }
+
+    /// Whether a piece was refused because not every device has room for so much: then the update
+    /// is not refused with it.
+    fn is_too_much(&mut self, at: &Position, error: &CallError) -> bool {
+        let is_first = at.offset == 0 && self.options.chunk_bytes.is_none();
+        is_first
+            && at.chunk > SMALL_CHUNK_BYTES
+            && !is_away(error)
+            && self.client.call("OTA.Status", None).is_ok_and(|status| {
+                status["state"] == 1 && (status["received"].is_null() || self.is_own(&status))
+            })
     }
 
     /// Where to go on.
@@ -237,38 +344,61 @@ impl Session<'_> {
         offset("wanted_offset").or_else(|| offset("offset")).unwrap_or(end)
     }
 
-    fn is_receiving(&mut self) -> Result<bool, PushError> {
-        Ok(self.call("OTA.Status", None)?["state"] == 1)
-    }
-
-    /// Whether the device has given the update up for a reason of its own.
-    fn failed(&mut self) -> Result<bool, PushError> {
-        Ok(self.call("OTA.Status", None)?["state"] == 2)
-    }
-
     /// Says that all is sent. If the reply is lost, the device's state tells what became of it.
     fn end(&mut self, before: i64) -> Result<(), PushError> {
-        match self.client.call("OTA.End", None) {
-            Ok(_) => Ok(()),
-            Err(error) if is_lost(&error) => {
-                (self.tell)(PushEvent::Again { reason: error.to_string() });
-                let state = self.wait_for("OTA.GetBootState")?;
-                match state["active_slot"] == before && !self.is_receiving()? {
-                    true => Err(PushError::Call { method: "OTA.End", error }),
-                    false if state["active_slot"] != before => Ok(()),
-                    false => self.call("OTA.End", None).map(drop),
-                }
+        // After so long without progress a device gives up by itself.
+        let patience = Duration::from_secs(self.options.update_timeout_s.into());
+        let deadline = Instant::now() + patience;
+        let mut lost = 0;
+        loop {
+            let error = match self.client.call("OTA.End", None) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if !is_away(&error) {
+                return Err(PushError::Call { method: "OTA.End", error });
             }
-            Err(error) => Err(PushError::Call { method: "OTA.End", error }),
+            lost += u32::from(is_lost(&error));
+            (self.tell)(PushEvent::Again { reason: error.to_string() });
+            if self.has_heard_the_end(before, deadline)? {
+                return Ok(());
+            }
+            if lost >= self.options.attempts || Instant::now() >= deadline {
+                return Err(PushError::Call { method: "OTA.End", error });
+            }
+        }
+    }
+
+    /// Waits while the device checks what it got. False: it still receives.
+    fn has_heard_the_end(&mut self, before: i64, deadline: Instant) -> Result<bool, PushError> {
+        loop {
+            let status = self.wait_for("OTA.Status")?;
+            let state = self.wait_for("OTA.GetBootState")?;
+            if status["state"] != 1 || state["active_slot"] != before {
+                return Ok(true);
+            }
+            let is_told = !status["received"].is_null();
+            if is_told && !self.is_own(&status) {
+                // It is busy with another one by now.
+                return Ok(true);
+            }
+            std::thread::sleep(LOOK);
+            if is_told {
+                return Ok(false);
+            }
+            if Instant::now() >= deadline {
+                return Err(PushError::Busy { state: 1, message: text(&status["message"]) });
+            }
         }
     }
 
     fn wait_for_boot(&mut self, before: i64) -> Result<Pushed, PushError> {
         let info = self.wait_for("Sys.GetInfo")?;
         let version = text(&info["fw_version"]);
-        let state = self.call("OTA.GetBootState", None)?;
-        if state["active_slot"] == before {
-            let status = self.call("OTA.Status", None)?;
+        let state = self.wait_for("OTA.GetBootState")?;
+        let active = state["active_slot"].as_i64().ok_or(PushError::NoActiveSlot)?;
+        if active == before {
+            let status = self.wait_for("OTA.Status")?;
             return Err(PushError::NotInstalled { version, message: text(&status["message"]) });
         }
         Ok(Pushed { version, is_committed: state["is_committed"] == true })
@@ -282,9 +412,7 @@ impl Session<'_> {
                 Ok(result) => return Ok(result),
                 Err(error) => error,
             };
-            // 418: it is about to reboot.
-            let is_away = is_lost(&error) || matches!(error, CallError::Remote { code: 418, .. });
-            if !is_away || Instant::now() >= deadline {
+            if !is_away(&error) || Instant::now() >= deadline {
                 return Err(PushError::Call { method, error });
             }
             if is_lost(&error) {
@@ -299,8 +427,8 @@ impl Session<'_> {
 fn chunk_bytes(target: &Target) -> usize {
     match target {
         Target::Udp { .. } => DATAGRAM_CHUNK_BYTES,
-        // A device drops a frame that its buffer is too small for without a word, so that nothing would
-        // be learnt from trying; and behind such lines are those with the least memory.
+        // A device drops a frame that its buffer is too small for without a word, so that nothing
+        // would be learnt from trying; and behind such lines are those with the least memory.
         Target::Serial { .. } => SMALL_CHUNK_BYTES,
         Target::Http { .. }
         | Target::WebSocket { .. }
@@ -315,6 +443,12 @@ fn is_lost(error: &CallError) -> bool {
     matches!(error, Late { .. } | Lost { .. } | NoAnswer | Unreachable { .. })
 }
 
+/// Whether a call may be made later on: besides, 418 is a device that is about to reboot, 429 one
+/// that is busy.
+fn is_away(error: &CallError) -> bool {
+    is_lost(error) || matches!(error, CallError::Remote { code: 418 | 429, .. })
+}
+
 /// Out of the error of a piece that is not the next: `... expected offset 1024`.
 fn expected_offset(message: &str) -> Option<usize> {
     let (_, rest) = message.split_once("expected offset ")?;
@@ -327,14 +461,4 @@ fn text(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_goes_over_a_serial_line_fits_the_smallest_device() {
-        let chunk = |url: &str| chunk_bytes(&Target::parse(url).unwrap());
-        assert_eq!(chunk("/dev/ttyACM0"), 512);
-        assert_eq!(chunk("udp://dev.example:5000"), 900);
-        assert_eq!(chunk("http://dev.example"), 8192);
-    }
-}
+mod tests;

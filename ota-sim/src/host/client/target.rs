@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::{CallError, Link, Options, http, line, mqtt, udp, websocket};
-use crate::host::broker::Broker;
+use crate::host::broker::{Broker, without_password};
 
 /// Where a device is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Target {
     /// # Errors
     /// [`CallError::Target`].
     pub fn parse(url: &str) -> Result<Self, CallError> {
-        let error = |reason| CallError::Target { url: url.to_owned(), reason };
+        let error = |reason| CallError::Target { url: without_password(url), reason };
         if url.starts_with('/') || url.starts_with("./") {
             return Ok(Self::Serial { path: url.into() });
         }
@@ -140,11 +140,12 @@ impl Target {
 }
 
 impl fmt::Display for Target {
+    /// Without a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http { url } | Self::WebSocket { url } => f.write_str(url),
-            Self::Tcp { address } => write!(f, "tcp://{address}"),
-            Self::Udp { address } => write!(f, "udp://{address}"),
+            Self::Http { url } | Self::WebSocket { url } => f.write_str(&without_password(url)),
+            Self::Tcp { address } => write!(f, "tcp://{}", without_password(address)),
+            Self::Udp { address } => write!(f, "udp://{}", without_password(address)),
             Self::Mqtt { broker, .. } => write!(f, "{broker}/{}", broker.path),
             Self::Serial { path } => path.display().fmt(f),
         }

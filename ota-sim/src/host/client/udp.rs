@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::stream::is_late;
 use super::{CallError, Link, unreachable};
+use crate::host::broker::without_password;
 
 /// The longest datagram, in bytes.
 const MAX_DATAGRAM_BYTES: usize = 64 * 1024;
@@ -16,7 +17,7 @@ pub(super) struct Datagrams {
 
 impl Datagrams {
     pub(super) fn connect(address: &str) -> Result<Self, CallError> {
-        let url = format!("udp://{address}");
+        let url = without_password(&format!("udp://{address}"));
         let connect = || {
             let any = if address.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
             let socket = UdpSocket::bind(any)?;

@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use tungstenite::client::IntoClientRequest;
+use tungstenite::error::{ProtocolError, SubProtocolError};
+use tungstenite::handshake::HandshakeRole;
 use tungstenite::http::HeaderValue;
-use tungstenite::{Message, WebSocket};
+use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
 use super::stream::{Stream, is_late};
 use super::{CallError, Link, Options, unreachable};
+use crate::host::broker::without_password;
 use crate::host::tls;
 
 /// What `mos` speaks.
@@ -26,7 +29,8 @@ impl WebSocketLink {
         options: &Options,
         deadline: Instant,
     ) -> Result<Self, CallError> {
-        let failed = |reason: String| CallError::Unreachable { url: url.to_owned(), reason };
+        let shown = without_password(url);
+        let failed = |reason: String| CallError::Unreachable { url: shown.clone(), reason };
         let (scheme, rest) = url.split_once("://").unwrap_or(("ws", url));
         let host = rest.split('/').next().unwrap_or_default();
         let is_tls = scheme == "wss";
@@ -39,14 +43,23 @@ impl WebSocketLink {
             false => None,
         };
         let tls = tls.transpose().map_err(|error| failed(error.to_string()))?;
-        let stream = Stream::connect(&address, tls, deadline);
-        let stream = stream.map_err(|error| unreachable(url, &error))?;
-        let mut request = url.into_client_request().map_err(|error| failed(error.to_string()))?;
-        let protocol = HeaderValue::from_static(PROTOCOL);
-        request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
-        let (socket, _) = tungstenite::client(request, stream)
-            .map_err(|error| failed(format!("no WebSocket: {error}")))?;
-        Ok(Self { socket, url: url.to_owned() })
+        let mut protocol = Some(PROTOCOL);
+        loop {
+            let stream = Stream::connect(&address, tls.clone(), deadline);
+            let stream = stream.map_err(|error| unreachable(url, &error))?;
+            let request = url.into_client_request();
+            let mut request = request.map_err(|error| failed(error.to_string()))?;
+            if let Some(protocol) = protocol {
+                let protocol = HeaderValue::from_static(protocol);
+                request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+            }
+            match tungstenite::client(request, stream) {
+                Ok((socket, _)) => return Ok(Self { socket, url: shown }),
+                // A device may leave it out of its answer, which the library takes for a refusal.
+                Err(error) if protocol.is_some() && is_without_protocol(&error) => protocol = None,
+                Err(error) => return Err(failed(format!("no WebSocket: {error}"))),
+            }
+        }
     }
 
     fn lost(&self, reason: impl ToString) -> CallError {
@@ -54,19 +67,26 @@ impl WebSocketLink {
     }
 }
 
+fn is_without_protocol<R: HandshakeRole>(error: &HandshakeError<R>) -> bool {
+    let HandshakeError::Failure(Error::Protocol(error)) = error else { return false };
+    *error == ProtocolError::SecWebSocketSubProtocolError(SubProtocolError::NoSubProtocol)
+}
+
 impl Link for WebSocketLink {
-    fn send(&mut self, frame: &[u8], _: Instant) -> Result<(), CallError> {
+    fn send(&mut self, frame: &[u8], deadline: Instant) -> Result<(), CallError> {
+        self.socket.get_mut().wait_until(deadline);
         let text = String::from_utf8_lossy(frame).into_owned() + "\n";
         self.socket.send(Message::text(text)).map_err(|error| self.lost(error))
     }
 
     fn receive(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CallError> {
+        self.socket.get_mut().wait_until(deadline);
         loop {
-            self.socket.get_ref().wait_until(deadline).map_err(|error| self.lost(error))?;
             match self.socket.read() {
                 Ok(Message::Text(text)) => return Ok(Some(text.as_bytes().to_vec())),
                 Ok(Message::Close(Some(frame))) => return Err(self.lost(frame)),
                 Ok(Message::Close(None)) => return Err(self.lost("closed")),
+                Ok(_) if Instant::now() >= deadline => return Ok(None),
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error)) if is_late(&error) => return Ok(None),
                 Err(error) => return Err(self.lost(error)),
@@ -82,7 +102,7 @@ impl Drop for WebSocketLink {
             reason: "".into(),
         };
         // A device that is gone need not be told.
-        let _ = self.socket.get_ref().wait_until(Instant::now() + FAREWELL);
+        self.socket.get_mut().wait_until(Instant::now() + FAREWELL);
         let _ = self.socket.close(Some(frame));
         let _ = self.socket.flush();
     }
