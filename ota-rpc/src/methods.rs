@@ -144,8 +144,15 @@ pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '
     }
     permitted(name, call)?;
     let Some(entry) = find(name) else {
-        return Err(call.error(code::NOT_FOUND, format_args!("No handler for {}", Echo(name))));
+        let quotes = Words(if name.is_empty() { "\"\"" } else { "" });
+        let message = format_args!("No handler for {quotes}{}", Echo(name));
+        return Err(call.error(code::NOT_FOUND, message));
     };
+    // What has no names has no arguments in it: whoever sent them is to know that.
+    let kind = call.frame.params.map(Value::kind);
+    if !matches!(kind, None | Some(Kind::Object | Kind::Null)) {
+        return Err(call.error(code::BAD_REQUEST, format_args!("params must be an object")));
+    }
     // None of the large ones is inlined: a call takes the stack of its own method, not of all.
     match entry.method {
         Method::RpcList => rpc::list(call),
@@ -186,6 +193,9 @@ fn permitted<O, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '_, O, P>) 
 fn permitted<O, P: Platform>(_: Text<'_>, _: &mut Call<'_, '_, '_, O, P>) -> Done {
     Ok(())
 }
+
+/// What an integer argument of 32 bits must be.
+const UINT: &str = "a whole number from 0 to 4294967295";
 
 /// A method that is being carried out.
 pub(crate) struct Call<'c, 'd, 'r, O, P> {
@@ -284,9 +294,14 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
         Ok(Some(number))
     }
 
-    /// An integer argument that is none if it is negative or too large.
+    /// An integer argument that is neither negative nor too large.
+    #[inline(never)]
     pub(crate) fn uint(&mut self, key: &str) -> Result<Option<u32>, Answered> {
-        Ok(self.int(key)?.and_then(|number| u32::try_from(number).ok()))
+        let Some(value) = self.given(key) else { return Ok(None) };
+        let Some(number) = value.lenient_u32() else {
+            return Err(self.mistyped(key, UINT));
+        };
+        Ok(Some(number))
     }
 
     /// A boolean argument. Where Mongoose OS takes whatever is not `true` for false, this is an error.

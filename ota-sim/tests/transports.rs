@@ -139,7 +139,7 @@ fn passwords_and_rules_come_from_files() {
     drop(device);
 
     for (arguments, words) in [
-        (&["--auth-file", "users"][..], "want --auth-algo md5"),
+        (&["--auth-file", "users"][..], "give --auth-algo md5"),
         (&["--auth-file", "users", "--auth-domain", "x"], "no line user:x:digest"),
         (&["--acl", "users"], "give a list such as"),
         (&["--acl", "none"], "cannot read none"),

@@ -38,7 +38,7 @@ pub(super) fn create_snapshot<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O
     call.need_idle("Failed to create snapshot: ")?;
     let snapshot = Snapshot {
         set_as_revert: call.bool("set_as_revert")? == Some(true),
-        commit_timeout_s: call.uint("commit_timeout")?,
+        commit_timeout_s: stored_timeout(call)?,
     };
     let outstanding = call.defer(None)?;
     match call.ota.start_snapshot(&snapshot) {
@@ -65,15 +65,14 @@ pub(super) fn get<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
 /// Changes any of it.
 #[inline(never)]
 pub(super) fn set<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
-    let commit_timeout = call.int("commit_timeout")?;
+    let has_timeout = call.int("commit_timeout")?.is_some();
     let change = BootStateChange {
         active_slot: slot(call, "active_slot")?,
         is_committed: call.bool("is_committed")?,
         revert_slot: slot(call, "revert_slot")?,
-        // A negative one is known and ignored.
-        commit_timeout_s: commit_timeout.and_then(|seconds| u32::try_from(seconds).ok()),
+        commit_timeout_s: stored_timeout(call)?,
     };
-    if change == BootStateChange::default() && commit_timeout.is_none() {
+    if change == BootStateChange::default() && !has_timeout {
         return Err(call.error(
             code::NO_KNOWN_KEY,
             format_args!("give active_slot, is_committed, revert_slot or commit_timeout"),
@@ -82,6 +81,15 @@ pub(super) fn set<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
     match call.ota.set_boot_state(&change) {
         Ok(()) => call.null(),
         Err(error) => Err(call.engine_error(Doing::SetBootState, &error)),
+    }
+}
+
+/// The `commit_timeout` that is to be stored, in s. A negative one leaves what is stored, as in
+/// Mongoose OS; of an update it would be an error, for there 0 would take its place.
+fn stored_timeout<O, P>(call: &mut Call<'_, '_, '_, O, P>) -> Result<Option<u32>, Answered> {
+    match call.int("commit_timeout")? {
+        Some(..0) => Ok(None),
+        Some(0..) | None => call.uint("commit_timeout"),
     }
 }
 

@@ -13,19 +13,25 @@ pub(crate) struct ProgressView {
     bar: Option<ProgressBar>,
     /// Quarters of the download that were told of in plain lines.
     quarters_told: u64,
+    /// Bytes that were told of where nobody knows of how many.
+    bytes_told: u32,
 }
+
+const FIRST_TOLD_BYTES: u32 = 32 * 1024;
 
 impl ProgressView {
     /// On standard output, like everything that it stands between.
     pub(crate) fn new(prefix: &'static str) -> Self {
         let is_terminal = std::io::stdout().is_terminal();
-        Self { prefix, is_terminal, bar: None, quarters_told: 0 }
+        Self { prefix, is_terminal, bar: None, quarters_told: 0, bytes_told: 0 }
     }
 
     /// More bytes have come.
     pub(crate) fn show(&mut self, progress: &Progress) {
         let Progress { received, announced, version, .. } = progress;
-        let Some(total) = announced.filter(|total| *total > 0) else { return };
+        let Some(total) = announced.filter(|total| *total > 0) else {
+            return self.show_without_total(*received, version);
+        };
         if self.is_terminal {
             let bar = self.bar.get_or_insert_with(|| bar(self.prefix, total));
             bar.set_message(version.clone());
@@ -37,6 +43,15 @@ impl ProgressView {
             self.quarters_told = quarters;
             let percent = u64::from(*received) * 100 / u64::from(total);
             self.line(&format!("{version}: {received} of {total} bytes, {percent} %"));
+        }
+    }
+
+    /// The same of an update whose length nobody has told, such as a form: a few lines, each for
+    /// twice as many bytes.
+    fn show_without_total(&mut self, received: u32, version: &str) {
+        if received >= self.bytes_told.saturating_mul(2).max(FIRST_TOLD_BYTES) {
+            self.bytes_told = received;
+            self.line(&format!("{version}: {received} bytes"));
         }
     }
 
@@ -54,7 +69,7 @@ impl ProgressView {
         if let Some(bar) = self.bar.take() {
             bar.abandon();
         }
-        self.quarters_told = 0;
+        (self.quarters_told, self.bytes_told) = (0, 0);
     }
 
     /// A line that is none of the progress.

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rumqttc::{MqttOptions, NetworkOptions, TlsConfiguration, Transport};
+use rumqttc::{
+    ConnectReturnCode, ConnectionError, MqttOptions, NetworkOptions, StateError, TlsConfiguration,
+    Transport,
+};
 
 use super::tls::{self, TlsError};
 
@@ -116,6 +119,40 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// The `--port` of a client of the device `id`. Whoever has a login there knows it.
+    pub fn url_of_client(&self, id: &str) -> String {
+        let login = if self.credentials.is_some() { "USER:PASSWORD@" } else { "" };
+        let scheme = self.scheme();
+        format!("{scheme}://{login}{}/{id}", self.address())
+    }
+
+    /// Why a connection of the client `id` ended, and what may help.
+    pub fn explain(&self, error: &ConnectionError, id: &str) -> String {
+        match error {
+            ConnectionError::ConnectionRefused(
+                ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,
+            ) => {
+                let scheme = self.scheme();
+                let what = match self.credentials {
+                    Some(_) => "refuses user and password",
+                    None => "wants user and password",
+                };
+                format!("the broker {what}: give {scheme}://USER:PASSWORD@{}", self.address())
+            }
+            // A broker does so with whoever has the name of a newer client.
+            ConnectionError::MqttState(StateError::ConnectionAborted) => {
+                format!("{error} (another client named {id}?)")
+            }
+            error => error.to_string(),
+        }
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.is_tls { "mqtts" } else { "mqtt" }
+    }
+}
+
 /// A URL, or what somebody took for one, as it may be shown: `scheme://user:***@host`.
 pub(super) fn without_password(url: &str) -> String {
     let start = url.find("://").map_or(0, |end| end + 3);
@@ -144,8 +181,7 @@ pub(super) fn network() -> NetworkOptions {
 impl std::fmt::Display for Broker {
     /// Without the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let scheme = if self.is_tls { "mqtts" } else { "mqtt" };
-        write!(f, "{scheme}://{}", self.address())
+        write!(f, "{}://{}", self.scheme(), self.address())
     }
 }
 
@@ -191,5 +227,22 @@ mod tests {
         ] {
             assert_eq!(without_password(url), shown);
         }
+    }
+
+    #[test]
+    fn brokers_that_end_a_connection_are_explained() {
+        let refused = ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized);
+        for (url, words) in [
+            ("mqtt://h", "wants user and password: give mqtt://USER:PASSWORD@h:1883"),
+            ("mqtts://u:p@h", "refuses user and password: give mqtts://USER:PASSWORD@h:8883"),
+        ] {
+            let broker: Broker = url.parse().unwrap();
+            assert_eq!(broker.explain(&refused, "dev"), format!("the broker {words}"));
+        }
+        let broker: Broker = "mqtt://u:p@h".parse().unwrap();
+        let lost = ConnectionError::MqttState(StateError::ConnectionAborted);
+        let words = broker.explain(&lost, "dev");
+        assert!(words.ends_with("(another client named dev?)"), "{words}");
+        assert_eq!(broker.url_of_client("dev"), "mqtt://USER:PASSWORD@h:1883/dev");
     }
 }

@@ -207,7 +207,7 @@ impl Downloader {
         let response = self.get(None).map_err(|error| explain(url, &error))?;
         let status = response.status();
         if status != StatusCode::OK {
-            return Err(refused(status));
+            return Err(refused(url, status));
         }
         let headers = response.headers();
         let size = content_length(headers).ok_or_else(|| {
@@ -277,11 +277,11 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     text(headers, header::CONTENT_LENGTH)?.trim().parse().ok()
 }
 
-fn refused(status: StatusCode) -> FetchError {
+fn refused(url: &str, status: StatusCode) -> FetchError {
     let code = -i32::from(status.as_u16());
     let message = match status {
         StatusCode::NOT_MODIFIED => "Not Modified: the server has nothing newer".to_owned(),
-        _ => format!("Invalid HTTP response code {status}"),
+        _ => format!("Invalid HTTP response code {status} of {}", Shown(url)),
     };
     FetchError { code, message }
 }
@@ -292,10 +292,43 @@ fn explain(url: &str, error: &ureq::Error) -> FetchError {
             failed(format!("the URL {url:?} cannot be used: {error}"))
         }
         ureq::Error::TooManyRedirects => failed("Too many redirects".to_owned()),
-        _ => FetchError { code: CONNECT_FAILED, message: format!("Failed to connect: {error}") },
+        _ => {
+            let message = format!("Failed to connect to {}: {error}", Shown(url));
+            FetchError { code: CONNECT_FAILED, message }
+        }
+    }
+}
+
+/// A URL as it is told to others: without what may be secret, a login and a query.
+struct Shown<'a>(&'a str);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let url = self.0.split(['?', '#']).next().unwrap_or_default();
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        write!(f, "{scheme}://{host}{path}")
     }
 }
 
 fn failed(message: String) -> FetchError {
     FetchError { code: FAILED, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shown;
+
+    #[test]
+    fn urls_are_told_without_logins_and_queries() {
+        for (url, shown) in [
+            ("http://h:80/a/fw.zip", "http://h:80/a/fw.zip"),
+            ("https://u:p@h/fw.zip?token=1#x", "https://h/fw.zip"),
+            ("http://u:p@h", "http://h"),
+            ("http://h/a@b", "http://h/a@b"),
+        ] {
+            assert_eq!(Shown(url).to_string(), shown);
+        }
+    }
 }

@@ -201,6 +201,7 @@ impl DeviceHost {
                 resets: count_resets,
                 fetch: None,
                 was_busy: false,
+                received: None,
             };
             owner.start(0);
             runtime.block_on(owner.run(&mut commands));
@@ -364,6 +365,8 @@ struct Owner<'m, S, C> {
     fetch: Option<Fetch>,
     /// An update or a snapshot was running at the last look.
     was_busy: bool,
+    /// How many bytes of an update had come then.
+    received: Option<u32>,
 }
 
 impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
@@ -471,9 +474,6 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
             }
             UploadStep::Feed(bytes) => {
                 self.device.feed_upload(channel, &bytes, now_ms)?;
-                if let Some(progress) = self.device.progress() {
-                    (self.observer)(Notice::Progress(progress));
-                }
             }
             UploadStep::End => return Err(self.device.end_upload(channel)),
         }
@@ -527,9 +527,6 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
                 if let (Some(fetch), Some(offset)) = (&self.fetch, wanted) {
                     fetch.skip_to(offset);
                 }
-                if let Some(progress) = self.device.progress() {
-                    (self.observer)(Notice::Progress(progress));
-                }
             }
             // The device has refused, and answers by itself.
             Err(_) => self.fetch = None,
@@ -543,6 +540,7 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
 
     /// Hands events on, and loses what a reset loses.
     fn tell_events(&mut self) {
+        self.tell_progress();
         let busy = self.device.is_busy();
         if std::mem::replace(&mut self.was_busy, busy)
             && !busy
@@ -555,6 +553,17 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
                 self.lose_ram();
             }
             (self.observer)(Notice::Event(event));
+        }
+    }
+
+    /// Tells how far an update has come whose manifest is known, wherever its bytes come from.
+    fn tell_progress(&mut self) {
+        let progress = self.device.progress();
+        let received = progress.as_ref().map(|progress| progress.received);
+        if std::mem::replace(&mut self.received, received) != received
+            && let Some(progress) = progress.filter(|progress| !progress.version.is_empty())
+        {
+            (self.observer)(Notice::Progress(progress));
         }
     }
 

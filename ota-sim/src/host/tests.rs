@@ -227,19 +227,45 @@ fn redirects_are_followed_and_lengths_required() {
 #[test]
 fn what_cannot_be_fetched_is_refused_with_the_reason() {
     let bench = Bench::new();
+    let url = format!("{}/missing.zip", bench.file_server.url());
     assert_eq!(
         code(bench.update("missing.zip")),
-        (-404, "Invalid HTTP response code 404 Not Found".to_owned())
+        (-404, format!("Invalid HTTP response code 404 Not Found of {url}"))
     );
     let free = std::net::TcpListener::bind(LOCAL).unwrap().local_addr().unwrap();
-    let params = json!({ "url": format!("http://{free}/fw.zip") });
+    let params = json!({ "url": format!("http://user:secret@{free}/fw.zip") });
     let (number, message) = code(bench.call("OTA.Update", params));
     assert_eq!(number, -10);
-    assert!(message.starts_with("Failed to connect"), "{message}");
+    let start = format!("Failed to connect to http://{free}/fw.zip: ");
+    assert!(message.starts_with(&start), "{message}");
     let (number, message) = code(bench.call("OTA.Update", json!({ "url": "ftp://x/y" })));
     assert_eq!(number, -1);
     assert!(message.contains("http://"), "{message}");
     assert_eq!(bench.call("OTA.Status", json!({})).unwrap()["state"], 2);
+}
+
+/// As of a download.
+#[test]
+fn the_progress_of_a_push_is_told() {
+    let bench = Bench::new();
+    let bundle = bundle("1.1.0");
+    let size = bundle.len();
+    assert_eq!(bench.call("OTA.Begin", json!({ "size": size })), Ok(Value::Null));
+    let chunk = |offset: usize| {
+        use base64::Engine as _;
+        let data = base64::engine::general_purpose::STANDARD.encode(&bundle[offset..][..4096]);
+        json!({ "offset": offset, "data": data })
+    };
+    for offset in [0, 4096] {
+        bench.call("OTA.Write", chunk(offset)).unwrap();
+    }
+    // The reply may come first.
+    let told = || match bench.notices.recv_timeout(PATIENCE).expect("progress") {
+        Notice::Progress(progress) => Some((progress.received, progress.announced)),
+        _ => None,
+    };
+    let told: Vec<_> = std::iter::repeat_with(told).flatten().take(2).collect();
+    assert_eq!(told, [(4096, Some(size as u32)), (8192, Some(size as u32))]);
 }
 
 #[test]

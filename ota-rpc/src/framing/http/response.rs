@@ -3,10 +3,13 @@
 //! | reply | frame form | REST form | `/update` | `/update/commit`, `/update/revert` |
 //! |---|---|---|---|---|
 //! | result | 200, the frame | 200, the result | 200 `1 Update applied, rebooting` | 200 `Ok` |
-//! | error 401 | 401, empty | 401, empty | 401, empty | 401, empty |
+//! | error 401 | 401, a text | 401, a text | 401, a text | 401, a text |
 //! | error 403 | 200, the frame | 403, the error | 403, code and text | 403 `Error` |
+//! | error 400, 429 | 200, the frame | 500, the error | 400, 429, code and text | 400 `Error` |
 //! | error 404 | 200, the frame | 404, the error | | |
 //! | other error | 200, the frame | 500, the error | 409, 400, 500: code and text | 400 `Error` |
+//!
+//! Mongoose OS devices send the 401 without a text, with which a user of `curl` sees nothing at all.
 //!
 //! Whatever is not empty ends with CR LF, as on Mongoose OS devices.
 
@@ -25,6 +28,7 @@ use crate::service::Service;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
+const UNAUTHORIZED: &str = "401 user and password are required: curl --digest -u USER:PASSWORD";
 
 /// A response. What a server adds is the framing of its body: `Content-Length`.
 #[derive(Clone, Debug)]
@@ -133,7 +137,7 @@ impl<'a> Response<'a> {
         let error = reply.and_then(|reply| reply.get("error"));
         let challenge = error.and_then(Challenge::of_error);
         if challenge.is_some() {
-            return Self { challenge, ..Self::new(401, Content::Empty) };
+            return Self { challenge, ..Self::new(401, Content::Text(UNAUTHORIZED)) };
         }
         let result = reply.and_then(|reply| reply.get("result"));
         match (form, error, result) {
@@ -179,7 +183,9 @@ impl<'a> Response<'a> {
     /// The response to an upload that `service` has refused just now.
     pub fn to_refusal<P: Platform>(refusal: Refusal, service: &'a Service<'_, P>) -> Self {
         match refusal {
-            Refusal::Form(_) | Refusal::NoFile => Self::new(400, Content::Refusal(refusal)),
+            Refusal::Form(_) | Refusal::NoFile | Refusal::CommitTimeout => {
+                Self::new(400, Content::Refusal(refusal))
+            }
             Refusal::Busy => Self::new(409, Content::Refusal(refusal)),
             Refusal::Engine => Self::new(409, Content::Words(service.message())),
         }
@@ -233,7 +239,7 @@ impl<'a> Response<'a> {
             message.is_some_and(|message| message.chars().take(start.len()).eq(start.chars()))
         };
         let status = match code {
-            403 => 403,
+            400 | 403 | 429 => u16::try_from(code).unwrap_or(500),
             _ if starts_with("Failed to init updater") => 409,
             _ if starts_with("Malformed request") => 400,
             _ => 500,
@@ -317,6 +323,7 @@ const fn reason(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         409 => "Conflict",
         413 => "Content Too Large",
+        429 => "Too Many Requests",
         503 => "Service Unavailable",
         _ => "Internal Server Error",
     }

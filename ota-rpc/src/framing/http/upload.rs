@@ -18,8 +18,9 @@ use crate::service::{FeedError, Permit, Service, SourceError};
 ///                                          Ended::Later: the reply comes from Service::poll, for
 ///                                                        this channel and in Form::Update
 /// ```
-/// The form may have a field `commit_timeout`, in s, before or behind the file; one that is no
-/// number counts as none. Other fields do not matter.
+/// The form may have a field `commit_timeout`, in s, before or behind the file. One that is no
+/// number ends the upload: with none in its place, the image would commit itself. Other fields do
+/// not matter.
 ///
 /// Whatever happens to the connection, end with [`Self::end`] or [`Service::channel_closed`]: until
 /// then, or until nothing came for long, all other updates are refused.
@@ -61,6 +62,8 @@ pub enum Refusal {
     Form(MultipartError),
     /// The form has no file.
     NoFile,
+    /// The field `commit_timeout` is no number of seconds.
+    CommitTimeout,
     /// Another update is in progress.
     Busy,
     /// The engine does not want one now; [`Service::message`] says why.
@@ -72,6 +75,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Form(error) => error.fmt(f),
             Self::NoFile => f.write_str("the form has no file"),
+            Self::CommitTimeout => f.write_str(COMMIT_TIMEOUT),
             Self::Busy => f.write_str("Another update is in progress."),
             Self::Engine => f.write_str("no update can begin now"),
         }
@@ -79,6 +83,10 @@ impl fmt::Display for Refusal {
 }
 
 impl core::error::Error for Refusal {}
+
+/// What the field `commit_timeout` must be.
+const COMMIT_TIMEOUT: &str =
+    "Malformed request: commit_timeout must be a whole number of seconds from 0 to 4294967295";
 
 impl Upload {
     /// An upload over `channel`, whose request has this header `Content-Type`. The permit is from
@@ -113,7 +121,11 @@ impl Upload {
             let part = match self.form.next(&mut body) {
                 Ok(Some(part)) => part,
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(stop(stage, error, channel, service, ota)),
+                Err(error) => {
+                    let message = "Update aborted: the form is malformed";
+                    let ended = stop(stage, Refusal::Form(error), message, channel, service, ota);
+                    return Err(ended);
+                }
             };
             match part {
                 Part::FileStart => {
@@ -132,10 +144,12 @@ impl Upload {
                 }
                 Part::FileEnd => *stage = Stage::Whole,
                 Part::Field { name: "commit_timeout", value } => {
-                    self.commit_timeout_s = value.trim_ascii().parse().ok();
-                    if let Some(commit_timeout_s) = self.commit_timeout_s {
-                        service.set_form_timeout(channel, commit_timeout_s, ota);
-                    }
+                    let Ok(commit_timeout_s) = value.trim_ascii().parse() else {
+                        let refusal = Refusal::CommitTimeout;
+                        return Err(stop(stage, refusal, COMMIT_TIMEOUT, channel, service, ota));
+                    };
+                    self.commit_timeout_s = Some(commit_timeout_s);
+                    service.set_form_timeout(channel, commit_timeout_s, ota);
                 }
                 Part::Field { .. } | Part::End => {}
             }
@@ -159,18 +173,18 @@ impl Upload {
     }
 }
 
-/// Ends an upload because of what came.
+/// Ends an upload because of what came: by a refusal if no file has begun, else by a message.
 fn stop<O: Ota, P: Platform>(
     stage: &mut Stage,
-    error: MultipartError,
+    refusal: Refusal,
+    message: &str,
     channel: ChannelId,
     service: &mut Service<'_, P>,
     ota: &mut O,
 ) -> Ended {
     match core::mem::replace(stage, Stage::Over) {
-        Stage::Before => Ended::Refused(Refusal::Form(error)),
+        Stage::Before => Ended::Refused(refusal),
         Stage::Begun | Stage::Whole | Stage::Over => {
-            let message = "Update aborted: the form is malformed";
             service.end_form(channel, Err(SourceError { code: code::FAILED, message }), ota);
             Ended::Later
         }

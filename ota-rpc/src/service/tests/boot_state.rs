@@ -30,7 +30,7 @@ fn set_boot_state_changes_only_what_is_given() {
 
 #[test]
 fn set_boot_state_without_a_known_key_is_an_error() {
-    for params in ["", "{}", "[]", "7", r#"{"slot":1}"#, r#"{"active_slot":null}"#] {
+    for params in ["", "{}", "null", r#"{"slot":1}"#, r#"{"active_slot":null}"#] {
         let mut bench = Bench::new();
         let error = r#""error":{"code":-2,"message":"give active_slot, is_committed, revert_slot or commit_timeout"}"#;
         assert_eq!(bench.call("OTA.SetBootState", params), error);
@@ -64,6 +64,55 @@ fn arguments_of_another_type_are_an_error_and_change_nothing() {
         assert!(bench.engine.calls.is_empty() && !bench.service.is_busy(), "{method} {params}");
         assert_eq!(bench.reboots_after_ms(), None, "{method} {params}");
     }
+}
+
+/// 4294967297 is 1 in 32 bits, and whatever counts as none is a timeout of 0.
+#[test]
+fn numbers_that_do_not_fit_are_an_error_and_change_nothing() {
+    let too_large = ["4294967296", "4294967297", "99999999999", r#""0x100000000""#];
+    let negative = ["-1", "-3", r#""-300""#];
+    for (method, key, values) in [
+        ("OTA.Update", "commit_timeout", &[&too_large[..], &negative].concat()),
+        ("OTA.Update", "timeout", &[&too_large[..], &negative].concat()),
+        ("OTA.Update", "size", &[&too_large[..], &negative].concat()),
+        ("OTA.Begin", "commit_timeout", &[&too_large[..], &negative].concat()),
+        ("OTA.Begin", "timeout", &[&too_large[..], &negative].concat()),
+        ("OTA.Begin", "size", &[&too_large[..], &negative].concat()),
+        // Mongoose OS takes a negative one here for none.
+        ("OTA.CreateSnapshot", "commit_timeout", &too_large.to_vec()),
+        ("OTA.SetBootState", "commit_timeout", &too_large.to_vec()),
+    ] {
+        for value in values {
+            let mut bench = Bench::new();
+            let params = format!(r#"{{"url":"http://h/fw.zip","{key}":{value}}}"#);
+            let reply = bench.call(method, &params);
+            let wanted = format!(
+                r#""error":{{"code":400,"message":"{key} must be a whole number from 0 to 4294967295"}}"#
+            );
+            assert_eq!(reply, wanted, "{method} {params}");
+            assert!(bench.engine.calls.is_empty() && !bench.service.is_busy(), "{method} {params}");
+        }
+    }
+}
+
+#[test]
+fn a_method_whose_params_are_no_object_is_not_carried_out() {
+    for method in ["OTA.Commit", "OTA.Revert", "OTA.GetBootState", "OTA.SetBootState", "Sys.Reboot"]
+    {
+        for params in ["[]", "[1]", "5", "true", r#""{}""#] {
+            let mut bench = Bench::new();
+            let error = r#""error":{"code":400,"message":"params must be an object"}"#;
+            assert_eq!(bench.call(method, params), error, "{method} {params}");
+            assert!(bench.engine.calls.is_empty(), "{method} {params}");
+            assert_eq!(bench.reboots_after_ms(), None, "{method} {params}");
+        }
+    }
+}
+
+#[test]
+fn a_method_without_a_name_is_shown_as_such() {
+    let error = r#""error":{"code":404,"message":"No handler for \"\""}"#;
+    assert_eq!(Bench::new().call("", ""), error);
 }
 
 #[test]

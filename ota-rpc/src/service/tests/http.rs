@@ -65,6 +65,11 @@ fn recorded(start: &str, nth: usize) -> String {
     bytes.replace("\\r", "\r").replace("\\n", "\n")
 }
 
+#[cfg(feature = "auth")]
+fn own((head, body): (&str, &str)) -> (String, String) {
+    (head.to_string(), body.to_string())
+}
+
 const CORS: &str = "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Headers: *\r\n";
 
 /// A response of a device to a connection that is closed.
@@ -86,7 +91,12 @@ fn the_recorded_logins_over_http_are_reproduced() {
         let mut bench = super::auth::guarded(algorithm, 0x6aa1_b2c3);
         let [asks, answers] = [0, 1].map(|nth| recorded(&format!("{start} <"), nth));
         let challenge = recorded(&format!("{start} >"), 0);
-        assert_eq!(bench.serve(&asks), challenge);
+        // Our 401 has a text for those who read it, and its length and type.
+        let (head, text) = bench.serve(&asks).split_once("\r\n\r\n").map(own).unwrap();
+        assert!(text.starts_with("401 user and password are required"), "{text}");
+        let lines = head.lines().filter(|line| !line.starts_with("Content-"));
+        let recorded = challenge.trim_end().lines().filter(|line| !line.starts_with("Content-"));
+        assert!(lines.eq(recorded), "{head}");
         assert!(bench.engine.calls.is_empty());
         let frame = format!(r#"{{"id":{id},"src":"esp_stub","dst":"mos","result":null}}"#);
         let committed = response("200 OK", "application/json", &frame);

@@ -1,3 +1,5 @@
+use std::format;
+
 use super::bench::{Bench, CHANNEL, request};
 use crate::entry::updater_rpc_finish;
 use crate::error::Class;
@@ -170,10 +172,18 @@ fn revert_stops_an_update_before_it_reboots() {
 
 #[test]
 fn an_update_without_a_url_is_malformed() {
-    for params in ["", "{}", r#"{"url":""}"#, r#"{"url":7}"#, r#"{"url":null}"#, r#"["x"]"#] {
+    let required = "url of the update is required";
+    for (params, words) in [
+        ("", required),
+        ("{}", required),
+        (r#"{"url":""}"#, required),
+        (r#"{"url":null}"#, required),
+        (r#"{"url":7}"#, "url must be a string"),
+    ] {
         let mut bench = Bench::new();
         let error = bench.call("OTA.Update", params);
-        assert!(error.starts_with(r#""error":{"code":-1,"message":"Malformed request: url"#));
+        let wanted = format!(r#""error":{{"code":-1,"message":"Malformed request: {words}"}}"#);
+        assert_eq!(error, wanted, "{params}");
         assert!(bench.engine.calls.is_empty());
     }
 }

@@ -82,9 +82,12 @@ fn bad_arguments_change_nothing() {
         (r#"{"data":"Zg=="}"#, r#"{"code":400,"message":"offset is required"}"#),
         (
             r#"{"offset":"0 ","data":"Zg=="}"#,
-            r#"{"code":400,"message":"offset must be a whole number"}"#,
+            r#"{"code":400,"message":"offset must be a whole number from 0 to 4294967295"}"#,
         ),
-        (r#"{"offset":-1,"data":"Zg=="}"#, r#"{"code":400,"message":"offset is required"}"#),
+        (
+            r#"{"offset":-1,"data":"Zg=="}"#,
+            r#"{"code":400,"message":"offset must be a whole number from 0 to 4294967295"}"#,
+        ),
         (r#"{"offset":0}"#, r#"{"code":400,"message":"data is required: a base64 string"}"#),
         (
             r#"{"offset":0,"data":7}"#,

@@ -86,9 +86,6 @@ fn the_commit_timeout_may_come_before_or_behind_the_file() {
             "begin (None, 0)",
             Some("set_commit_timeout 7"),
         ),
-        // What is no number is as good as none.
-        (field("commit_timeout", "5m") + &file("x") + END, "begin (None, 0)", None),
-        (field("commit_timeout", "-5") + &file("x") + END, "begin (None, 0)", None),
         (field("other", "5") + &file("x") + END, "begin (None, 0)", None),
     ] {
         let mut bench = Bench::new();
@@ -96,6 +93,25 @@ fn the_commit_timeout_may_come_before_or_behind_the_file() {
         assert_eq!(bench.engine.calls[0], begun);
         let found = bench.engine.calls.iter().find(|call| call.starts_with("set"));
         assert_eq!(found.map(String::as_str), set);
+    }
+}
+
+/// A 0 in its place would let the image commit itself.
+#[test]
+fn a_commit_timeout_that_is_no_number_of_seconds_ends_the_upload() {
+    let text = "Malformed request: commit_timeout must be a whole number of seconds from 0 to \
+                4294967295";
+    for value in ["5m", "abc", "300s", "-5", "1.5", "4294967296", "99999999999", ""] {
+        let mut bench = Bench::new();
+        let before = field("commit_timeout", value) + &file("x") + END;
+        assert_eq!(bench.post(&before), seen(400, text), "{value}");
+        assert!(bench.engine.calls.is_empty(), "{value}");
+
+        let behind = file("x") + &field("commit_timeout", value) + END;
+        assert_eq!(bench.post(&behind), seen(400, &format!("-1 {text}")), "{value}");
+        assert_eq!(bench.engine.calls.last().unwrap(), "suspend");
+        assert!(!bench.service.is_busy());
+        assert_eq!(bench.reboots_after_ms(), None);
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::Poll;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use ota_core::Config;
 use ota_sim::clock::RealClock;
@@ -57,7 +57,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let access = options.access.read()?;
-    options.transports.check(access)?;
+    options.transports.check(&options.id, access)?;
     let level = if options.verbose { tracing::Level::DEBUG } else { tracing::Level::WARN };
     tracing_subscriber::fmt()
         .with_max_level(level)
@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut view = ProgressView::new("");
     let observer = move |notice| tell(&mut view, &notice);
     let host = DeviceHost::start(board, settings, storage, RealClock::new(), observer)?;
-    let transports = transports.serve(&host)?;
+    let transports = transports.serve(&host, access)?;
     ctrl_c.wait()?;
     // The device first: whoever waits for a reply is told that there will be none.
     drop(host);
@@ -104,8 +104,14 @@ fn open(options: &Options) -> Result<(FileNor, Board)> {
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
     };
     let board = match (length, &options.factory) {
-        (Some(length), _) => super::board_of(options.board.as_ref(), path, length)?,
-        (None, Some(bundle)) => make(path, bundle, options.board.as_ref())?,
+        (Some(length), factory) => {
+            if factory.is_some() {
+                let path = path.display();
+                super::print(format_args!("{path} exists; --factory is not used"))?;
+            }
+            super::board_of(options.board.as_ref(), path, length)?
+        }
+        (None, Some(bundle)) => make(options, bundle)?,
         (None, None) => bail!(
             "there is no {}; make it with --factory BUNDLE, or with `ota-sim bundle factory`",
             path.display()
@@ -114,11 +120,20 @@ fn open(options: &Options) -> Result<(FileNor, Board)> {
     Ok((FileNor::open(path, board.part())?, board))
 }
 
-fn make(path: &Path, bundle: &Path, board: Option<&Board>) -> Result<Board> {
+fn make(options: &Options, bundle: &Path) -> Result<Board> {
+    let board = options.board.as_ref();
     let board = board.map_or_else(|| DEFAULT_BOARD.parse(), |board| Ok(board.clone()))?;
     let bytes = super::read(bundle)?;
     let image = Image::from_bundle(&bytes, &board).with_context(|| bundle.display().to_string())?;
-    super::write_new(path, &factory::flash(&board, &image)?)?;
+    // As an update would be refused: it would boot what it takes for another device's firmware.
+    ensure!(
+        image.platform.eq_ignore_ascii_case(&options.platform),
+        "{}: Wrong platform: the bundle is for '{}', this device is '{}'; name it with --platform",
+        bundle.display(),
+        image.platform,
+        options.platform
+    );
+    super::write_new(&options.flash, &factory::flash(&board, &image)?)?;
     Ok(board)
 }
 

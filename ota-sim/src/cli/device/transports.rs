@@ -77,6 +77,8 @@ pub(super) struct Taken {
     tcp: Option<TcpListener>,
     udp: Option<UdpSocket>,
     mqtt: Option<(Broker, MqttOptions)>,
+    /// The certificate that clients of the HTTP server have to be given.
+    authorities: Option<PathBuf>,
     serial: Option<SerialLine>,
 }
 
@@ -88,7 +90,8 @@ pub(super) struct Served {
 
 impl Options {
     /// Refuses to let strangers replace the firmware, and to run unheard.
-    pub(super) fn check(&self, access: Option<Access<'static>>) -> Result<()> {
+    pub(super) fn check(&self, id: &str, access: Option<Access<'static>>) -> Result<()> {
+        self.check_names(id)?;
         let config = Config { access, ..Config::new("") };
         let http = match self.http {
             Http::On(address) => Some(address),
@@ -131,13 +134,40 @@ impl Options {
         Ok(())
     }
 
+    /// Refuses a name that no topic can have, and a second one.
+    fn check_names(&self, id: &str) -> Result<()> {
+        ensure!(!id.is_empty(), "--id: give the device a name");
+        ensure!(!id.contains(char::is_control), "--id {id:?} has control characters");
+        let Some(broker) = &self.mqtt else { return Ok(()) };
+        ensure!(
+            !id.contains(['+', '#']) && !id.starts_with('$'),
+            "--id {id}: the topics of MQTT begin with it, so it can have no + and #, and no $ at its \
+             start"
+        );
+        ensure!(
+            broker.path.is_empty(),
+            "--mqtt {broker}/...: the device is not named there; leave the path out, and give --id NAME"
+        );
+        Ok(())
+    }
+
     /// Takes addresses, files and lines.
     pub(super) fn take(&self, device_id: &str) -> Result<Taken> {
         let http = match self.http {
             Http::Off => None,
             Http::On(address) => {
                 let tls = match (&self.tls_cert, &self.tls_key) {
-                    (Some(certificates), Some(key)) => Some(tls::server(certificates, key)?),
+                    (Some(certificates), Some(key)) => {
+                        let config = tls::server(certificates, key)?;
+                        if tls::is_authority(certificates) {
+                            tracing::warn!(
+                                "--tls-cert {}: {}",
+                                certificates.display(),
+                                tls::AUTHORITY
+                            );
+                        }
+                        Some(config)
+                    }
                     _ => None,
                 };
                 let bound = Bound::new(address).with_context(|| {
@@ -155,6 +185,11 @@ impl Options {
             tcp: self.tcp.map(bind_tcp).transpose()?,
             udp: self.udp.map(bind_udp).transpose()?,
             mqtt,
+            authorities: self
+                .tls_cert
+                .as_deref()
+                .filter(|path| tls::is_self_signed(path))
+                .map(Path::to_owned),
             serial: self.serial.as_deref().map(open_serial).transpose()?,
         })
     }
@@ -162,21 +197,32 @@ impl Options {
 
 impl Taken {
     /// Serves all of it.
-    pub(super) fn serve(self, host: &DeviceHost) -> Result<Served> {
+    pub(super) fn serve(
+        self,
+        host: &DeviceHost,
+        access: Option<Access<'static>>,
+    ) -> Result<Served> {
         let mut others = Vec::new();
+        // HTTP comes last, and is what most look for; without it the first of the others is tried.
+        let (http, authorities) = (self.http, self.authorities);
+        let config = Config { access, ..Config::new("") };
+        let mut hint = Hint { config, is_due: http.is_none() };
         if let Some(listener) = self.tcp {
-            print(format_args!("RPC at tcp://{}", listener.local_addr()?))?;
+            let url = format!("tcp://{}", listener.local_addr()?);
+            print(format_args!("RPC at {url}{}", hint.take(ChannelKind::Tcp, &url, None)))?;
             let handle = host.handle();
             others.push(Transport::start("tcp", move || tcp::serve(listener, handle))?);
         }
         if let Some(socket) = self.udp {
-            print(format_args!("RPC at udp://{}", socket.local_addr()?))?;
+            let url = format!("udp://{}", socket.local_addr()?);
+            print(format_args!("RPC at {url}{}", hint.take(ChannelKind::Udp, &url, None)))?;
             let handle = host.handle();
             others.push(Transport::start("udp", move || udp::serve(socket, handle))?);
         }
         if let Some((broker, options)) = self.mqtt {
             let handle = host.handle();
             let id = options.client_id();
+            let hint = hint.take(ChannelKind::Mqtt, &broker.url_of_client(&id), None);
             // Told once: a device reconnects at each reboot.
             let mut was_told = None;
             let tell = move |state: Result<(), &rumqttc::ConnectionError>| {
@@ -184,29 +230,56 @@ impl Taken {
                     return;
                 }
                 match state {
-                    Ok(()) => drop(print(format_args!("RPC at {broker}/{id}"))),
-                    Err(error) => tracing::warn!("{broker}: {error}; trying again"),
+                    Ok(()) => drop(print(format_args!("RPC at {broker}/{id}{hint}"))),
+                    Err(error) => {
+                        let why = broker.explain(error, &id);
+                        tracing::warn!("{broker}: {why}; trying again");
+                    }
                 }
             };
             others.push(Transport::start("mqtt", move || mqtt::serve(options, handle, tell))?);
         }
         if let Some(line) = self.serial {
-            print(format_args!("RPC at {}", line.path().display()))?;
+            let path = line.path().display().to_string();
+            print(format_args!("RPC at {path}{}", hint.take(ChannelKind::Uart, &path, None)))?;
             host.attach(line);
         }
-        let http = match self.http {
+        let http = match http {
             Some((bound, tls)) => {
                 let router = http::router(host.handle());
                 let server = bound.serve(router, tls).context("cannot serve HTTP")?;
-                print(format_args!(
-                    "RPC at {0}/rpc; try: ota-sim call --port {0} OTA.GetBootState; Ctrl-C ends",
-                    server.url()
-                ))?;
+                let url = server.url();
+                hint.is_due = true;
+                let hint = hint.take(ChannelKind::Http, &url, authorities.as_deref());
+                print(format_args!("RPC at {url}/rpc{hint}"))?;
                 Some(server)
             }
             None => None,
         };
         Ok(Served { _http: http, _others: others })
+    }
+}
+
+/// What to try first, told once.
+struct Hint {
+    config: Config<'static>,
+    is_due: bool,
+}
+
+impl Hint {
+    /// The end of the line about a transport.
+    fn take(&mut self, kind: ChannelKind, port: &str, authorities: Option<&Path>) -> String {
+        if !std::mem::take(&mut self.is_due) {
+            return String::new();
+        }
+        let mut words = format!("; try: ota-sim call --port {port}");
+        if !self.config.is_open(kind) {
+            words += " --creds USER:PASSWORD";
+        }
+        if let Some(path) = authorities {
+            words += &format!(" --ca {}", path.display());
+        }
+        words + " OTA.GetBootState; Ctrl-C ends"
     }
 }
 

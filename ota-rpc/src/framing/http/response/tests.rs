@@ -37,6 +37,8 @@ fn replies_look_as_the_form_asks() {
     let busy = r#""error":{"code":-1,"message":"Failed to init updater: busy"}"#;
     let malformed = r#""error":{"code":-1,"message":"Malformed request: url"}"#;
     let unknown = r#""error":{"code":404,"message":"No handler for x"}"#;
+    let mistyped = r#""error":{"code":400,"message":"timeout must be a whole number"}"#;
+    let flood = r#""error":{"code":429,"message":"too many requests"}"#;
     let zero = r#""error":{"code":0}"#;
     for (form, rest, status, body) in [
         (Form::Frame, result, 200, reply(result)),
@@ -54,6 +56,8 @@ fn replies_look_as_the_form_asks() {
         (Form::Update, busy, 409, "-1 Failed to init updater: busy".into()),
         (Form::Update, malformed, 400, "-1 Malformed request: url".into()),
         (Form::Update, forbidden, 403, "403 unauthorized".into()),
+        (Form::Update, mistyped, 400, "400 timeout must be a whole number".into()),
+        (Form::Update, flood, 429, "429 too many requests".into()),
         (Form::Update, zero, 500, "0 Update failed".into()),
         (Form::Change, null, 200, "Ok".into()),
         (Form::Change, busy, 400, "Error".into()),
@@ -106,13 +110,14 @@ fn a_challenge_becomes_the_header_that_mos_understands() {
     for form in [Form::Frame, Form::Rest, Form::Update, Form::Change] {
         let frame = challenge(r#"\"algorithm\": \"SHA-256\""#);
         let response = Response::to_reply(form, frame.as_bytes());
-        assert_eq!(seen(&response), (401, String::new()));
+        let words = "401 user and password are required: curl --digest -u USER:PASSWORD\r\n";
+        assert_eq!(seen(&response), (401, words.to_string()));
         assert!(response.must_close());
-        // Byte for byte that of the recording.
+        // But for the text, byte for byte that of the recording.
         assert_eq!(
             head(&response, true),
-            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\
-            WWW-Authenticate: Digest qop=\"auth\", realm=\"RPC\", nonce=\"6aa1b2c3\", \
+            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 68\r\nConnection: close\r\n\
+            Content-Type: text/plain\r\nWWW-Authenticate: Digest qop=\"auth\", realm=\"RPC\", nonce=\"6aa1b2c3\", \
             algorithm=SHA-256\r\n\r\n"
         );
     }
