@@ -149,7 +149,7 @@ pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '
     // What has no names has no arguments in it: whoever sent them is to know that.
     let kind = call.frame.params.map(Value::kind);
     if !matches!(kind, None | Some(Kind::Object | Kind::Null)) {
-        return Err(call.error(code::BAD_REQUEST, format_args!("params must be an object")));
+        return Err(call.mistyped("params", "an object"));
     }
     // None of the large ones is inlined: a call takes the stack of its own method, not of all.
     match entry.method {
@@ -314,6 +314,7 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
         self.frame.argument(key).filter(|value| value.kind() != Kind::Null)
     }
 
+    #[inline(never)]
     fn mistyped(&mut self, key: &str, wanted: &str) -> Answered {
         let message = format_args!("{} must be {}", Words(key), Words(wanted));
         self.error(code::BAD_REQUEST, message)
