@@ -144,14 +144,12 @@ pub(crate) fn run<O: Ota, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '
     }
     permitted(name, call)?;
     let Some(entry) = find(name) else {
-        let quotes = Words(if name.is_empty() { "\"\"" } else { "" });
-        let message = format_args!("No handler for {quotes}{}", Echo(name));
-        return Err(call.error(code::NOT_FOUND, message));
+        return Err(call.error(code::NOT_FOUND, format_args!("No handler for {}", Echo(name))));
     };
     // What has no names has no arguments in it: whoever sent them is to know that.
     let kind = call.frame.params.map(Value::kind);
     if !matches!(kind, None | Some(Kind::Object | Kind::Null)) {
-        return Err(call.error(code::BAD_REQUEST, format_args!("params must be an object")));
+        return Err(call.mistyped("params", "an object"));
     }
     // None of the large ones is inlined: a call takes the stack of its own method, not of all.
     match entry.method {
@@ -193,9 +191,6 @@ fn permitted<O, P: Platform>(name: Text<'_>, call: &mut Call<'_, '_, '_, O, P>) 
 fn permitted<O, P: Platform>(_: Text<'_>, _: &mut Call<'_, '_, '_, O, P>) -> Done {
     Ok(())
 }
-
-/// What an integer argument of 32 bits must be.
-const UINT: &str = "a whole number from 0 to 4294967295";
 
 /// A method that is being carried out.
 pub(crate) struct Call<'c, 'd, 'r, O, P> {
@@ -297,11 +292,11 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
     /// An integer argument that is neither negative nor too large.
     #[inline(never)]
     pub(crate) fn uint(&mut self, key: &str) -> Result<Option<u32>, Answered> {
-        let Some(value) = self.given(key) else { return Ok(None) };
-        let Some(number) = value.lenient_u32() else {
-            return Err(self.mistyped(key, UINT));
-        };
-        Ok(Some(number))
+        let Some(number) = self.int(key)? else { return Ok(None) };
+        match u32::try_from(number) {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(self.mistyped(key, "a whole number from 0 to 4294967295")),
+        }
     }
 
     /// A boolean argument. Where Mongoose OS takes whatever is not `true` for false, this is an error.
@@ -319,6 +314,7 @@ impl<'c, 'd, 'r, O, P> Call<'c, 'd, 'r, O, P> {
         self.frame.argument(key).filter(|value| value.kind() != Kind::Null)
     }
 
+    #[inline(never)]
     fn mistyped(&mut self, key: &str, wanted: &str) -> Answered {
         let message = format_args!("{} must be {}", Words(key), Words(wanted));
         self.error(code::BAD_REQUEST, message)
@@ -413,6 +409,9 @@ struct Echo<'a>(Text<'a>);
 impl fmt::Display for Echo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
+        if self.0.is_empty() {
+            return f.write_str("\"\"");
+        }
         self.0.chars().take(MAX_ECHO_CHARS).try_for_each(|c| f.write_char(c))?;
         match self.0.chars().nth(MAX_ECHO_CHARS) {
             Some(_) => f.write_str("..."),

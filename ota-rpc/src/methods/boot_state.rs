@@ -65,7 +65,7 @@ pub(super) fn get<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
 /// Changes any of it.
 #[inline(never)]
 pub(super) fn set<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
-    let has_timeout = call.int("commit_timeout")?.is_some();
+    let has_timeout = call.given("commit_timeout").is_some();
     let change = BootStateChange {
         active_slot: slot(call, "active_slot")?,
         is_committed: call.bool("is_committed")?,
@@ -86,6 +86,7 @@ pub(super) fn set<O: Ota, P>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
 
 /// The `commit_timeout` that is to be stored, in s. A negative one leaves what is stored, as in
 /// Mongoose OS; of an update it would be an error, for there 0 would take its place.
+#[inline(never)]
 fn stored_timeout<O, P>(call: &mut Call<'_, '_, '_, O, P>) -> Result<Option<u32>, Answered> {
     match call.int("commit_timeout")? {
         Some(..0) => Ok(None),

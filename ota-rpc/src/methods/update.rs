@@ -1,26 +1,18 @@
 //! `OTA.Update`, `OTA.Status`, `OTA.Abort`.
 
-use ota_core::json::{Kind, Value};
-
 use super::{Answered, Call, Done};
 use crate::error::{Doing, code};
 use crate::limits::{MAX_URL_BYTES, UPDATE_REPLY_MS};
 use crate::ota::{Begin, Ota};
 use crate::platform::Platform;
 use crate::service::{Action, Download, Job, Last, Receiving, Source};
-use crate::writer::Words;
 
 /// Asks the owner to fetch an update; replies when it has ended, or after 15 s.
 #[inline(never)]
 pub(super) fn update<O: Ota, P: Platform>(call: &mut Call<'_, '_, '_, O, P>) -> Done {
-    let url = call.given("url");
-    let text = url.and_then(Value::as_text).filter(|text| !text.is_empty());
-    let Some(url) = text else {
-        let wrong = match url {
-            Some(url) if url.kind() != Kind::String => "url must be a string",
-            Some(_) | None => "url of the update is required",
-        };
-        let message = format_args!("Malformed request: {}", Words(wrong));
+    let url = call.frame.argument("url").and_then(|url| url.as_text());
+    let Some(url) = url.filter(|url| !url.is_empty()) else {
+        let message = format_args!("Malformed request: url of the update is required: a string");
         return Err(call.error(code::FAILED, message));
     };
     if url.chars().map(char::len_utf8).sum::<usize>() > MAX_URL_BYTES {
