@@ -117,6 +117,30 @@ fn a_device_without_http_is_driven_over_the_rest() {
 }
 
 #[test]
+fn a_push_that_is_stopped_leaves_the_device_free() {
+    let folder = folder();
+    let folder = folder.path();
+    let device = Device::start(folder, 1, &["--http", "off", "--tcp", "127.0.0.1:0"]);
+    let port = device.port("tcp://");
+    let status = || text(&run(folder, &["call", "--port", port, "OTA.Status"]).stdout);
+    let push = Command::new(PROGRAM)
+        .current_dir(folder)
+        .args(["push", "--port", port, "--chunk-size", "4", "two.zip"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !status().contains("\"state\": 1") {}
+    let id = rustix::process::Pid::from_child(&push);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    let push = push.wait_with_output().unwrap();
+    assert_eq!(push.status.code(), Some(1));
+    assert!(text(&push.stderr).contains("the update was given up"), "{}", text(&push.stderr));
+    assert!(status().contains("Update aborted by OTA.Abort"), "{}", status());
+    let push = run(folder, &["push", "--port", port, "--commit", "two.zip"]);
+    assert!(push.status.success(), "{}", text(&push.stderr));
+}
+
+#[test]
 fn passwords_and_rules_come_from_files() {
     let folder = folder();
     let folder = folder.path();

@@ -18,7 +18,7 @@ use crate::board::{Board, MINI};
 const ASK: &[u8] =
     b"\n{\"id\":1,\"method\":\"Sys.GetInfo\"}\n{\"id\":2,\"method\":\"OTA.GetBootState\"}\n";
 /// Without an answer, it is asked again.
-const ASK_EVERY: Duration = Duration::from_millis(500);
+const ASK_EVERY: Duration = Duration::from_millis(100);
 /// How long anything may take on a busy computer.
 const PATIENCE: Duration = Duration::from_secs(60);
 

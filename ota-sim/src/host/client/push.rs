@@ -5,6 +5,8 @@
 //! piece is sent again, or the update is begun again, and the device says from where on it needs the
 //! rest.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -35,6 +37,8 @@ pub struct PushOptions {
     pub attempts: u32,
     /// How long the device may be away for a reboot.
     pub reboot: Duration,
+    /// Whoever sets it has the update given up before the next piece.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for PushOptions {
@@ -46,6 +50,7 @@ impl Default for PushOptions {
             commit_timeout_s: 300,
             attempts: 5,
             reboot: Duration::from_secs(60),
+            stop: Arc::default(),
         }
     }
 }
@@ -97,6 +102,9 @@ pub enum PushError {
     /// The file cannot be an update.
     #[error("the file is empty")]
     Empty,
+    /// As was asked for.
+    #[error("the update was given up; the device keeps what it runs")]
+    Stopped,
     /// A call failed for good.
     #[error("{method}: {error}")]
     Call {
@@ -254,6 +262,9 @@ impl Session<'_> {
         let chunk = self.options.chunk_bytes.unwrap_or(chunk_bytes(&self.client.target));
         let mut at = Position { chunk, offset: 0, furthest: 0, attempt: 1, begun: 1 };
         while at.offset < self.bundle.len() {
+            if self.options.stop.load(Ordering::Relaxed) {
+                return Err(PushError::Stopped);
+            }
             let end = self.bundle.len().min(at.offset.saturating_add(at.chunk));
             let data = STANDARD.encode(&self.bundle[at.offset..end]);
             let write = json!({ "offset": at.offset, "data": data });
@@ -317,7 +328,11 @@ impl Session<'_> {
                     }
                 },
             },
-            _ if is_lost(&error) => self.client.disconnect(),
+            _ if is_lost(&error) => {
+                self.client.disconnect();
+                // A device that is rebooting refuses connections at once.
+                std::thread::sleep(LOOK * (1 << at.attempt.saturating_sub(2).min(3)));
+            }
             _ => return Err(PushError::Call { method: "OTA.Write", error }),
         }
         Ok(())

@@ -8,7 +8,7 @@ use super::*;
 use crate::host::client::Options;
 
 /// A reply is given up after this time.
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_millis(600);
 const SIZE: usize = 20_000;
 
 /// A device on TCP, of which each test says what it answers.
