@@ -124,7 +124,7 @@ enum Origin {
 /// The record, with what the application knows better.
 fn as_it_runs(mut record: Record, config: &Config) -> Record {
     if config.recovery {
-        return nothing_runs(record);
+        return nothing_runs(record, config.golden);
     }
     if let Some(slot) = config.running.filter(|slot| *slot < record.slot_count()) {
         record.set_booted(slot);
@@ -167,7 +167,7 @@ impl<'b> Machine<'b> {
             }
             Some(newest) => (as_it_runs(newest.record, &config), !log.healthy()),
             None if config.recovery => {
-                let made = without_record(flash, &log, config.trials, buffer);
+                let made = without_record(flash, &log, &config, buffer);
                 (made.ok_or(OpenError::NoRecord)?, false)
             }
             None => return Err(OpenError::NoRecord),
@@ -220,6 +220,9 @@ impl<'b> Machine<'b> {
         if self.append.is_some() || (chooses && self.job.is_some()) {
             // A second change would silently take the place of the first.
             return Err(self.busy());
+        }
+        if self.config.recovery && !matches!(event, Event::SetNote(_)) {
+            return Err(Refused::NothingRuns);
         }
         self.request_failed = false;
         self.apply(event, Origin::Request)
@@ -290,6 +293,9 @@ impl<'b> Machine<'b> {
         set_as_revert: bool,
         commit_timeout_s: Option<u32>,
     ) -> Result<u8, StageError> {
+        if self.config.recovery {
+            return Err(Refused::NothingRuns.into());
+        }
         let site = self.site(flash)?;
         let from = self.record.booted();
         let descriptor =
@@ -505,7 +511,7 @@ impl<'b> Machine<'b> {
         if !self.record.committed() {
             return Err(Refused::Uncommitted { slot: self.record.active() }.into());
         }
-        if self.record.booted() != self.record.active() {
+        if self.record.booted() != self.record.active() && !self.config.recovery {
             let (active, booted) = (self.record.active(), self.record.booted());
             return Err(Refused::NotBooted { active, booted }.into());
         }

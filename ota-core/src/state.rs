@@ -195,6 +195,8 @@ pub enum Refused {
     },
     /// Nothing was asked for.
     NothingToDo,
+    /// No application runs, only the loader's recovery: it takes updates, and nothing else.
+    NothingRuns,
     /// The event does not fit what the record says is under way.
     NotStaging {
         /// The slot.
@@ -217,6 +219,9 @@ impl core::fmt::Display for Refused {
             }
             Self::Busy { slot } => {
                 write!(f, "slot {slot} is being written; wait for the end or abort it")
+            }
+            Self::NothingRuns => {
+                f.write_str("no firmware is running; install one: begin an update")
             }
             Self::NothingToRevert => f.write_str("there is no other bootable image to revert to"),
             Self::BelowCounter { found, needed } => {

@@ -4,7 +4,10 @@ mod common;
 
 use common::device::{Device, PLATFORM, image, install_raw};
 use ota_core::record::Reason;
-use ota_core::{BootPlan, Config, OpenError, RecoverReason, Refused, StageError, Updater};
+use ota_core::{
+    BootOptions, BootPlan, BootStateChange, ChangeError, Config, OpenError, RecoverReason, Refused,
+    StageError, Updater,
+};
 use ota_sim::factory::Image;
 use ota_sim::flash::SimFlash;
 use ota_sim::nor::{Nor, TearBudget, Weak};
@@ -42,7 +45,15 @@ fn recovery<R>(
     device: &mut Device,
     body: impl FnOnce(&mut Updater<'_, SimFlash<'_>>) -> R,
 ) -> Result<R, OpenError> {
-    let config = Config { recovery: true, ..Config::new(PLATFORM) };
+    recovery_with(device, None, body)
+}
+
+fn recovery_with<R>(
+    device: &mut Device,
+    golden: Option<u8>,
+    body: impl FnOnce(&mut Updater<'_, SimFlash<'_>>) -> R,
+) -> Result<R, OpenError> {
+    let config = Config { recovery: true, golden, ..Config::new(PLATFORM) };
     let mut buffer = vec![0; device.board.buffer_size()];
     let map = SimFlash::new(&mut device.nor, &device.board).unwrap();
     Ok(body(&mut Updater::open(map, config, &mut buffer, 0)?))
@@ -119,4 +130,78 @@ fn an_image_whose_trial_failed_does_not_come_back_by_way_of_recovery() {
     assert!(device.holds(1, &images()[1]), "it is whole");
     assert_nothing_boots(&mut device);
     assert_rescued_past_any_cut(&device);
+}
+
+/// As a loader boots that does not verify a committed image that ran before.
+fn boot_trusting(device: &mut Device) -> Result<BootPlan, RecoverReason> {
+    let options = BootOptions { verify_always: false, ..BootOptions::default() };
+    let mut map = SimFlash::new(&mut device.nor, &device.board).unwrap();
+    ota_core::boot(&mut map, &options, &mut [0; 256])
+}
+
+#[test]
+fn a_damaged_image_is_verified_after_a_rescue_that_was_cut() {
+    let mut device = on_trial();
+    damage(&mut device, 1);
+    assert!(boot_trusting(&mut device).is_err());
+    let cuts = device.cuts(&TearBudget::BRIEF, |copy| {
+        _ = recovery(copy, |app| install_raw(app, &images()[2], 300));
+    });
+    for (roll, (number, op, tear)) in (0..).zip(cuts) {
+        let mut copy = device.clone();
+        copy.cut(number, tear, |copy| {
+            _ = recovery(copy, |app| install_raw(app, &images()[2], 300));
+        });
+        copy.nor.power_on(roll);
+        if let Ok(plan) = boot_trusting(&mut copy) {
+            assert!(copy.holds(plan.slot, &images()[2]), "{op}, {tear}: slot {}", plan.slot);
+        }
+    }
+    // A lost record and a note come to the same.
+    let record = device.board.layout().record;
+    device.nor.poke(record.address, &vec![0x5A; record.size as usize]);
+    recovery(&mut device, |app| app.set_note([1; 16])).unwrap().unwrap();
+    assert!(boot_trusting(&mut device).is_err());
+}
+
+#[test]
+fn recovery_takes_updates_and_nothing_else() {
+    let mut device = on_trial();
+    damage(&mut device, 1);
+    assert_nothing_boots(&mut device);
+    recovery(&mut device, |app| {
+        assert_eq!(app.boot_state().booted, None);
+        let again = BootStateChange { committed: Some(false), ..BootStateChange::default() };
+        assert_eq!(app.set_boot_state(again), Err(ChangeError::Refused(Refused::NothingRuns)));
+        assert_eq!(app.commit(), Err(ChangeError::Refused(Refused::NothingRuns)));
+        assert_eq!(app.revert(), Err(ChangeError::Refused(Refused::NothingRuns)));
+        assert_eq!(app.report_start(true), Err(ChangeError::Refused(Refused::NothingRuns)));
+        let snapshot = app.begin_snapshot(false, None);
+        assert_eq!(snapshot, Err(StageError::Refused(Refused::NothingRuns)));
+    })
+    .unwrap();
+    assert_rescued_past_any_cut(&device);
+}
+
+#[test]
+fn an_image_on_trial_without_another_does_not_come_back_as_a_good_one() {
+    let mut device = on_trial();
+    assert_nothing_boots(&mut device);
+    recovery(&mut device, |app| app.set_note([1; 16])).unwrap().unwrap();
+    recovery(&mut device, |app| app.set_note([2; 16])).unwrap().unwrap();
+    assert_nothing_boots(&mut device);
+}
+
+#[test]
+fn a_golden_slot_does_not_forbid_a_rescue() {
+    let mut device = on_trial();
+    device.app(|app| app.commit()).unwrap();
+    device.boot().unwrap();
+    damage(&mut device, 1);
+    assert_nothing_boots(&mut device);
+    let installed =
+        recovery_with(&mut device, Some(0), |app| install_raw(app, &images()[2], 300)).unwrap();
+    installed.unwrap();
+    assert_eq!(device.boot().unwrap().slot, 1);
+    assert!(device.holds(1, &images()[2]));
 }

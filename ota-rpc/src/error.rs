@@ -152,6 +152,7 @@ fn of_refused(refused: &Refused) -> Class {
         | Refused::Unproven { .. }
         | Refused::Bound { .. }
         | Refused::NothingToDo
+        | Refused::NothingRuns
         | Refused::NotStaging { .. } => Class::Refused,
     }
 }

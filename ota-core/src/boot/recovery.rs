@@ -6,43 +6,52 @@
 //! | on trial | the image before it, committed: as after a failed trial |
 //! | committed | the same |
 //!
-//! The active slot counts as the one that runs, though nothing does: the engine keeps it, and
-//! writes another.
+//! A golden slot is the active one in any case. Requests of an application (commit, revert, snapshot,
+//! boot state) are refused: there is none.
 //!
 //! # Power loss
-//! Nothing is written for it. The first append of the update is the first that has it; until then
-//! each boot comes to the same.
+//! Nothing is written for it, unless the log has to be healed. The first append of the update is the
+//! first that has it; until then each boot comes to the same.
 
 use super::decide::Choice;
 use super::from_descriptors;
 use crate::flash::FlashRead;
-use crate::record::{Log, Reason, Record};
+use crate::machine::Config;
+use crate::record::{Log, NO_SLOT, Reason, Record};
 
 /// The record where there is none. `None`: nothing may be appended either.
 pub(crate) fn without_record<F: FlashRead>(
     flash: &mut F,
     log: &Log,
-    trials: u8,
+    config: &Config,
     buffer: &mut [u8],
 ) -> Option<Record> {
     if log.read_only() {
         return None;
     }
-    let mut record = from_descriptors(flash, trials, log.all_blank(), buffer);
+    let mut record = from_descriptors(flash, config.trials, log.all_blank(), buffer);
     record.set_reason(if log.all_blank() { Reason::Factory } else { Reason::RecordLost });
-    Some(nothing_runs(record))
+    Some(nothing_runs(record, config.golden))
 }
 
-/// `record`, such that an update can begin.
-pub(crate) fn nothing_runs(mut record: Record) -> Record {
-    if !record.committed() {
-        // Never the image on trial itself: it would come back as one that was confirmed.
-        let others = (0..record.slot_count()).filter(|slot| *slot != record.active());
-        let before = Some(record.revert()).filter(|slot| *slot != record.active());
-        if let Some(slot) = before.or(others.min()) {
-            Choice { slot, switch: Some(Reason::Unconfirmed) }.apply(&mut record);
-        }
+/// `record`, such that an update can begin: the engine keeps the active slot, and writes another.
+///
+/// What is chosen here need not be whole: nothing runs, and says so (`booted`), so that whatever becomes
+/// durable of this is verified before it boots, and an image that was never confirmed does not.
+pub(crate) fn nothing_runs(mut record: Record, golden: Option<u8>) -> Record {
+    let active = record.active();
+    // The one that may not be written anyhow, or else the image would find no place.
+    let golden = golden.filter(|slot| *slot < record.slot_count());
+    // Not the image on trial, if there is another: it would look as one that was confirmed.
+    let before = Some(record.revert()).filter(|slot| *slot != active || !record.unproven(active));
+    let other = (0..record.slot_count()).find(|slot| *slot != active);
+    if let Some(slot) = golden.filter(|slot| *slot != active) {
+        Choice { slot, switch: Some(Reason::VerifyFailed) }.apply(&mut record);
+    } else if !record.committed()
+        && let Some(slot) = golden.or(before).or(other)
+    {
+        Choice { slot, switch: Some(Reason::Unconfirmed) }.apply(&mut record);
     }
-    record.set_booted(record.active());
+    record.set_booted(NO_SLOT);
     record
 }

@@ -172,7 +172,10 @@ pub(crate) const EDITS: &[Edit] = &[
     Edit {
         name: "unproven-fallen-to",
         file: "ota-core/src/boot/decide.rs",
-        changes: &[("(record.unproven(slot) && !may_try)", "(!record.bootable(slot) && !may_try)")],
+        changes: &[(
+            "(record.unproven(slot) && !(may_try && on_trial))",
+            "(!record.bootable(slot) && !(may_try && on_trial))",
+        )],
         why: "an image that was never confirmed is booted as a good one",
     },
     Edit {
