@@ -7,11 +7,15 @@ use anyhow::{Context, Result, ensure};
 use object::Endianness;
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
-use ota_sim::app::{Behaviour, MARK_LEN};
+use ota_sim::app::Behaviour;
 use ota_sim::bundle::{PartType, Spec, create};
 use ota_sim::factory::{self, Image};
 
 use crate::board::{Board, Kind, Program};
+use crate::writes::Chance;
+
+/// Bytes that no other version has.
+const FILLING: usize = 512;
 
 /// The programs of a board, in a folder.
 pub(crate) struct Firmware<'b> {
@@ -29,7 +33,8 @@ impl<'b> Firmware<'b> {
         self.folder.join("boot")
     }
 
-    /// A bundle of these programs.
+    /// A bundle of these programs. No two versions have the same bytes: the end of each is a filling of its
+    /// own, the version, and the mark.
     pub(crate) fn bundle(
         &self,
         programs: &[Program],
@@ -39,9 +44,12 @@ impl<'b> Firmware<'b> {
         let mut spec = Spec::new(version, self.board.platform);
         for Program { name, slot } in programs {
             let (address, mut bytes) = load(&self.folder.join(name))?;
-            let end = bytes.len().next_multiple_of(4) + MARK_LEN;
-            bytes.resize(end, 0);
-            bytes[end - MARK_LEN..].copy_from_slice(&behaviour.mark());
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            let mut chance =
+                Chance(version.bytes().fold(1, |sum, byte| sum * 31 + u64::from(byte)));
+            bytes.extend((0..FILLING).map(|_| chance.next() as u8));
+            bytes.extend(format!("version:{version:\0<24}").bytes());
+            bytes.extend(behaviour.mark());
             let load_address = slot.map(|_| address);
             let part = slot.map_or("app".to_owned(), |slot| format!("app{slot}"));
             spec = spec.with(&part, PartType::App { slot: *slot, load_address }, bytes);

@@ -17,7 +17,7 @@ use ota_rpc::service::{Action, SourceError};
 use ota_rpc::{ChannelId, Config, Ota, Platform, Service};
 
 use crate::log::{Watch, log};
-use crate::mark::Behaviour;
+use crate::mark::{self, Behaviour};
 use crate::uart::Uart;
 use crate::{Flash, LAYOUT, PLATFORM, clock, idle};
 
@@ -103,6 +103,8 @@ impl Source for NoNetwork {
 struct Board {
     role: Role,
     image: Option<ImageInfo>,
+    /// The version in the memory that runs.
+    version: Option<&'static str>,
     mac: Option<&'static str>,
     address: Option<Ipv4Addr>,
     /// The same as text.
@@ -128,7 +130,7 @@ impl Platform for Board {
                 Role::Application => "sf2-app",
                 Role::Recovery => "sf2-recovery",
             },
-            fw_version: text(ImageInfo::version),
+            fw_version: self.version.unwrap_or_else(|| text(ImageInfo::version)),
             fw_id: text(ImageInfo::build_id),
             mac: self.mac,
             arch: PLATFORM,
@@ -156,10 +158,12 @@ pub fn serve(flash: Flash, role: Role, source: &mut impl Source) -> Result<Infal
         Role::Application => ota.running_image(),
         Role::Recovery => None,
     };
-    let board = Board { role, image, mac: source.mac(), address: None, ip: String::new() };
+    let end = image.as_ref().map_or(&[][..], |_| running_end(&mut ota));
+    let version = mark::version_in(end);
+    let board = Board { role, image, version, mac: source.mac(), address: None, ip: String::new() };
     let mut service = Service::new(Config::new(DEVICE), board);
     if role == Role::Application {
-        report_start(&mut ota, &mut uart);
+        report_start(&mut ota, &mut uart, Behaviour::of(end));
     }
     let Info { app, fw_version, .. } = service.platform().info();
     let _ = writeln!(uart, "{app}: {fw_version}");
@@ -200,11 +204,20 @@ pub fn serve(flash: Flash, role: Role, source: &mut impl Source) -> Result<Infal
     }
 }
 
-/// Reports the start of the application, as its image is marked.
-fn report_start(ota: &mut Updater<'_, OneDevice<'_, Flash>>, uart: &mut Uart) {
+/// The end of the image that runs.
+fn running_end(ota: &mut Updater<'_, OneDevice<'_, Flash>>) -> &'static [u8] {
     let booted = Updater::boot_state(ota).booted;
     let head = booted.and_then(|slot| Head::read(ota.flash(), slot).ok());
-    let is_good = match head.map_or(Behaviour::Healthy, |head| Behaviour::of_running(&head)) {
+    head.map_or(&[], |head| mark::end_of_running(&head))
+}
+
+/// Reports the start of the application, as its image is marked.
+fn report_start(
+    ota: &mut Updater<'_, OneDevice<'_, Flash>>,
+    uart: &mut Uart,
+    behaviour: Behaviour,
+) {
+    let is_good = match behaviour {
         Behaviour::Healthy => true,
         Behaviour::BadStart => false,
         Behaviour::NeverCommits => return,

@@ -14,8 +14,10 @@ use ota_core::flash::{FlashRead, OneDevice, Region};
 use ota_core::{BootOptions, BootPlan, RecoverReason};
 use qemu_sf2::device::{NoNetwork, Role, serve};
 use qemu_sf2::uart::Uart;
-use qemu_sf2::{APP_ADDRESS, Flash, LAYOUT, clock, log};
+use qemu_sf2::{APP_ADDRESS, Flash, LAYOUT, SECTOR, clock, log};
 
+/// Bytes of a slot but for its descriptor's sector.
+const ROOM: usize = 15 * SECTOR as usize;
 /// What is copied at once.
 const PIECE: usize = 4096;
 
@@ -56,6 +58,10 @@ fn recover(map: OneDevice<'_, Flash>, reason: RecoverReason) -> ! {
 fn run(map: &mut OneDevice<'_, Flash>, plan: &BootPlan) -> ! {
     let Ok(head) = Head::read(map, plan.slot) else { panic!("the slot was verified") };
     let length = head.app_len() as usize;
+    // What was read now is what was verified, and fits what it is copied to.
+    if head.crc() != plan.record.descriptor_crc(plan.slot) || length > ROOM {
+        SCB::sys_reset();
+    }
     // Reads are of whole words; the bytes behind the image are of the same slot.
     let room = length.next_multiple_of(4);
     // SAFETY: external RAM that nothing else uses; images are no longer than it.
@@ -83,11 +89,11 @@ fn jump() -> ! {
     const RASR: *mut u32 = 0xE000_EDA0 as *mut u32;
     const CTRL: *mut u32 = 0xE000_ED94 as *mut u32;
     const VTOR: *mut u32 = 0xE000_ED08 as *mut u32;
-    // SAFETY: the processor's own registers; region 0 is 64 MiB of RAM from the application's
-    // address on, and the vector table is the image's, which was checked.
+    // SAFETY: the processor's own registers; region 0 is 64 MiB of ordinary RAM (the C bit) from the
+    // application's address on, and the vector table is the image's, which was checked.
     unsafe {
         RBAR.write_volatile(APP_ADDRESS | 1 << 4);
-        RASR.write_volatile(3 << 24 | 25 << 1 | 1);
+        RASR.write_volatile(3 << 24 | 1 << 17 | 25 << 1 | 1);
         CTRL.write_volatile(5);
         VTOR.write_volatile(APP_ADDRESS);
         cortex_m::asm::dsb();

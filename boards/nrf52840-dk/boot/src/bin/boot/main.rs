@@ -12,6 +12,7 @@ mod memory;
 use core::panic::PanicInfo;
 
 use nrf52840_dk::{SLOT_ADDRESSES, SLOT_SIZE, TRIALS};
+use ota_core::descriptor::Head;
 use ota_core::{BootOptions, boot};
 
 /// What the processor does first.
@@ -25,7 +26,14 @@ extern "C" fn reset() -> ! {
             if plan.needs_watchdog {
                 chip::start_watchdog();
             }
-            chip::jump(SLOT_ADDRESSES[0] + u32::from(plan.slot) * SLOT_SIZE)
+            let address = SLOT_ADDRESSES[0] + u32::from(plan.slot) * SLOT_SIZE;
+            match Head::read(&mut flash::Flash, plan.slot) {
+                Ok(head) if head.load_address() == address => chip::jump(address),
+                // Linked for another place. One trial of it is used up; when all are, the image
+                // before comes back.
+                _ if !plan.record.committed() => chip::reset(),
+                _ => chip::wait(),
+            }
         }
         // There is nothing to boot. A product would offer recovery here.
         Err(_) => chip::wait(),
