@@ -3,6 +3,7 @@
 
 mod auth;
 mod broker;
+mod clock;
 mod crowd;
 mod flows;
 mod hostile;

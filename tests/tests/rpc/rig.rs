@@ -6,7 +6,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ota_sim::bundle::{Spec, create};
-use ota_sim::clock::RealClock;
 use ota_sim::device::{Event, Settings};
 use ota_sim::factory::{self, Image};
 use ota_sim::host::broker::Broker;
@@ -19,6 +18,7 @@ use ota_sim::layout::Board;
 use ota_sim::nor::Nor;
 
 use crate::broker::Mosquitto;
+use crate::clock::TestClock;
 
 /// What the recordings call their device.
 pub(crate) const DEVICE: &str = "esp_stub";
@@ -38,6 +38,7 @@ pub(crate) enum Wire {
 
 pub(crate) struct Rig {
     _host: DeviceHost,
+    pub(crate) clock: TestClock,
     pub(crate) files: Files,
     pub(crate) http: SocketAddr,
     pub(crate) tcp: SocketAddr,
@@ -65,7 +66,8 @@ impl Rig {
         let nor = Nor::with_image(board.part(), &flash);
         let (sender, notices) = mpsc::channel();
         let observer = move |notice| drop(sender.send(notice));
-        let host = DeviceHost::start(board, settings, nor, RealClock::new(), observer).unwrap();
+        let clock = TestClock::new();
+        let host = DeviceHost::start(board, settings, nor, clock.clone(), observer).unwrap();
         let web = Server::start(LOCAL, http::router(host.handle())).unwrap();
         let mut transports = Vec::new();
         let listener = TcpListener::bind(LOCAL).unwrap();
@@ -99,6 +101,7 @@ impl Rig {
         let files = Files::new();
         let mut rig = Self {
             _host: host,
+            clock,
             file_server: Server::start(LOCAL, files.router()).unwrap(),
             files,
             http: web.address(),

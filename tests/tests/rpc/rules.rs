@@ -93,9 +93,10 @@ fn rules(wire: Wire) {
         if reply.contains(r#""code":418,"message":"shutting down in "#) {
             break;
         }
-        assert!(reply.contains("channel_info"), "{reply}");
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(reply.contains("channel_info") && asked < 200, "{reply}");
+        rig.clock.advance_ms(20);
     }
+    rig.clock.run();
     assert_eq!(rig.booted(), "1.0.0");
     drop(raw);
     let reply = Raw::connect(&rig, wire)
