@@ -29,7 +29,7 @@ pub struct Config {
     /// committed or installed until a reboot. Without it the engine would take the record's word, and
     /// might choose the very slot that runs to be written: give it wherever it can be known.
     pub running: Option<u8>,
-    /// Nothing runs: this is a loader with recovery, and [`crate::boot`] has found nothing to boot.
+    /// Nothing runs: this is a loader with recovery, and [`crate::boot()`] has found nothing to boot.
     /// An update can begin then whatever the record says, and where there is none. Without a record
     /// there is no security counter either: any image is taken.
     pub recovery: bool,
