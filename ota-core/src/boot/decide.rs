@@ -109,7 +109,7 @@ pub fn decide(record: &Record, facts: &Facts) -> Decision {
         };
         let may_try = slot == record.active() && !trial_over;
         let Some(verdict) = facts.verdicts.get(usize::from(slot)) else { continue };
-        if !record.bootable(slot) || (record.unproven(slot) && !(may_try && on_trial)) {
+        if !record.bootable(slot) || (record.unproven(slot) && !may_try) {
             continue;
         }
         match verdict {

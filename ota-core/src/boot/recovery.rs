@@ -17,7 +17,7 @@ use super::decide::Choice;
 use super::from_descriptors;
 use crate::flash::FlashRead;
 use crate::machine::Config;
-use crate::record::{Log, NO_SLOT, Reason, Record};
+use crate::record::{Log, NO_SLOT, Reason, Record, SlotState};
 
 /// The record where there is none. `None`: nothing may be appended either.
 pub(crate) fn without_record<F: FlashRead>(
@@ -51,6 +51,11 @@ pub(crate) fn nothing_runs(mut record: Record, golden: Option<u8>) -> Record {
         && let Some(slot) = golden.or(before).or(other)
     {
         Choice { slot, switch: Some(Reason::Unconfirmed) }.apply(&mut record);
+    }
+    let active = record.active();
+    if record.committed() && record.unproven(active) {
+        // It has had its trial, and must not come back as one that was confirmed.
+        record.set_slot(active, SlotState::Empty, 0);
     }
     record.set_booted(NO_SLOT);
     record

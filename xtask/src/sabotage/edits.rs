@@ -172,10 +172,7 @@ pub(crate) const EDITS: &[Edit] = &[
     Edit {
         name: "unproven-fallen-to",
         file: "ota-core/src/boot/decide.rs",
-        changes: &[(
-            "(record.unproven(slot) && !(may_try && on_trial))",
-            "(!record.bootable(slot) && !(may_try && on_trial))",
-        )],
+        changes: &[("(record.unproven(slot) && !may_try)", "(!record.bootable(slot) && !may_try)")],
         why: "an image that was never confirmed is booted as a good one",
     },
     Edit {
