@@ -1,20 +1,19 @@
 //! The program, as its users and their scripts see it.
 
+#[allow(dead_code, reason = "each program of tests uses a part of it")]
+mod support;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use ota_sim::bundle;
 use ota_sim::host::files::Files;
 use ota_sim::host::server::Server;
 use serde_json::Value;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_ota-sim");
-/// How long a device may take to say something.
-const PATIENCE: Duration = Duration::from_secs(30);
+use support::{PROGRAM, Running, text};
 
 fn ota_sim(folder: &Path, arguments: &[&str]) -> assert_cmd::assert::Assert {
     assert_cmd::Command::new(PROGRAM).current_dir(folder).args(arguments).assert()
@@ -28,10 +27,6 @@ fn out(folder: &Path, arguments: &[&str]) -> String {
 /// Standard error of a command that has to fail with exit code 1.
 fn err(folder: &Path, arguments: &[&str]) -> String {
     text(&ota_sim(folder, arguments).failure().code(1).get_output().stderr)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 fn folder() -> tempfile::TempDir {
@@ -51,41 +46,25 @@ fn create(folder: &Path, version: &str) {
     out(folder, &[&arguments[..], &[version]].concat());
 }
 
-/// `ota-sim device` in a process of its own, killed at the end.
+/// A device that serves HTTP.
 struct Device {
-    process: Child,
-    /// The lines of its console.
-    console: mpsc::Receiver<String>,
+    running: Running,
     url: String,
 }
 
 impl Device {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut process = Command::new(PROGRAM)
-            .current_dir(folder)
-            .args(["device", "--http", "127.0.0.1:0", "--flash", "dev.flash"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let console = lines(process.stdout.take().unwrap());
-        let mut device = Self { process, console, url: String::new() };
-        let line = device.line_with("RPC at ");
+        let http = ["--http", "127.0.0.1:0"];
+        let running = Running::device(folder, &[&http[..], arguments].concat());
+        let line = running.line_with("RPC at ");
         let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
-        device.url = url.trim_end_matches(';').to_owned();
-        device
+        let url = url.trim_end_matches(';').to_owned();
+        Self { running, url }
     }
 
     /// The next line of the console that holds `words`.
     fn line_with(&self, words: &str) -> String {
-        let mut seen = Vec::new();
-        while let Ok(line) = self.console.recv_timeout(PATIENCE) {
-            if line.contains(words) {
-                return line;
-            }
-            seen.push(line);
-        }
-        panic!("no {words:?} on the console: {seen:#?}");
+        self.running.line_with(words)
     }
 
     fn call(&self, method: &str, arguments: &[&str]) -> Output {
@@ -97,24 +76,6 @@ impl Device {
         let output = self.call(method, arguments);
         assert!(output.status.success(), "{}", text(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
-    }
-}
-
-/// The lines of `console` as they come.
-fn lines(console: ChildStdout) -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut all = BufReader::new(console).lines().map_while(Result::ok);
-        all.try_for_each(|line| sender.send(line))
-    });
-    lines
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -434,8 +395,8 @@ fn ctrl_c_ends_a_device_cleanly() {
     let folder = folder();
     create(folder.path(), "1.0.0");
     let mut device = Device::start(folder.path(), &["--factory", "fw.zip"]);
-    let pid = device.process.id().to_string();
+    let pid = device.running.process.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     device.line_with("switched off");
-    assert!(device.process.wait().unwrap().success());
+    assert!(device.running.process.wait().unwrap().success());
 }

@@ -1,21 +1,12 @@
 //! What `ota-sim device` refuses, warns of and hints at when it starts.
 
-use std::io::{BufRead, BufReader, Read};
+#[allow(dead_code, reason = "each program of tests uses a part of it")]
+mod support;
+
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_ota-sim");
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).current_dir(folder).args(arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use support::{Running, run, text};
 
 /// A folder with a bundle for the platform `sim`, and one for `esp32`.
 fn folder() -> tempfile::TempDir {
@@ -39,53 +30,12 @@ fn refused(folder: &Path, arguments: &[&str]) -> String {
     words
 }
 
-/// A device in a process of its own, killed at the end.
-struct Device(Child);
-
-impl Device {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut command = Command::new(PROGRAM);
-        command.current_dir(folder).args(["device", "--flash", "dev.flash"]).args(arguments);
-        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
-    }
-
-    /// The first line on the console that holds `words`.
-    fn line_with(&mut self, words: &'static str) -> String {
-        find(self.0.stdout.take().unwrap(), words)
-    }
-
-    /// The first line among the warnings that holds `words`.
-    fn warning_with(&mut self, words: &'static str) -> String {
-        find(self.0.stderr.take().unwrap(), words)
-    }
-}
-
-fn find(stream: impl Read + Send + 'static, words: &'static str) -> String {
-    let (sender, found) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-        let line = lines.find(|line| line.contains(words));
-        let _ = sender.send(line);
-        // Nobody writes into a pipe that is closed.
-        lines.for_each(drop);
-    });
-    found.recv_timeout(PATIENCE).unwrap().unwrap_or_else(|| panic!("no {words:?}"))
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_factory_bundle_beside_a_flash_file_is_said_to_be_of_no_use() {
     let folder = folder();
     let path = folder.path();
     assert!(run(path, &["bundle", "factory", "fw.zip", "-o", "dev.flash"]).status.success());
-    let mut device = Device::start(path, &["--factory", "esp.zip", "--http", "127.0.0.1:0"]);
+    let device = Running::device(path, &["--factory", "esp.zip", "--http", "127.0.0.1:0"]);
     device.line_with("dev.flash exists; --factory is not used");
 }
 
@@ -100,7 +50,7 @@ fn a_factory_bundle_of_another_platform_is_refused() {
     assert!(words.contains("this device is 'sim'; name it with --platform"), "{words}");
     assert!(!folder.path().join("dev.flash").exists());
     let platform = [&arguments[..], &["--platform", "ESP32"]].concat();
-    let mut device = Device::start(folder.path(), &platform[3..]);
+    let device = Running::device(folder.path(), &platform[3..]);
     device.line_with("version 1.0.0");
 }
 
@@ -182,7 +132,7 @@ fn the_hint_at_the_start_is_what_works() {
         (&["--http", "off", "--tcp", "127.0.0.1:0", "--udp", "0"], "--port tcp://127.0.0.1:"),
     ] {
         let _ = std::fs::remove_file(folder.path().join("dev.flash"));
-        let mut device = Device::start(folder.path(), &[&factory[..], arguments].concat());
+        let device = Running::device(folder.path(), &[&factory[..], arguments].concat());
         let line = device.line_with("try: ota-sim call --port ");
         assert!(line.contains(words), "{line}");
         let command = line.split_once("try: ota-sim ").unwrap().1.split_once(';').unwrap().0;
@@ -210,7 +160,7 @@ fn a_certificate_of_an_authority_is_warned_of() {
         let is_authority = is_ca != rcgen::IsCa::ExplicitNoCa;
         params.is_ca = is_ca;
         write("cert.pem", params.self_signed(&key).unwrap().pem());
-        let mut device = Device::start(folder.path(), &tls);
+        let device = Running::device(folder.path(), &tls);
         if is_authority {
             device.warning_with("basicConstraints=critical,CA:FALSE");
             continue;

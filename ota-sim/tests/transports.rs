@@ -1,23 +1,15 @@
 //! `ota-sim device`, `call` and `push` on transports other than HTTP, as users and scripts see them;
 //! and what hostile peers can do to a device's memory.
 
-use std::io::{BufRead, BufReader, Read, Write};
+#[allow(dead_code, reason = "each program of tests uses a part of it")]
+mod support;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_ota-sim");
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).current_dir(folder).args(arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use support::{PATIENCE, PROGRAM, Running, run, text};
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -30,10 +22,9 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-/// `ota-sim device` in a process of its own, killed at the end.
+/// A device on several transports.
 struct Device {
-    process: Child,
-    console: mpsc::Receiver<String>,
+    running: Running,
     /// What it says it listens on.
     ports: Vec<String>,
 }
@@ -41,27 +32,15 @@ struct Device {
 impl Device {
     /// With so many transports.
     fn start(folder: &Path, transports: usize, arguments: &[&str]) -> Self {
-        let mut process = Command::new(PROGRAM)
-            .current_dir(folder)
-            .args(["device", "--flash", "dev.flash", "--factory", "one.zip"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, console) = mpsc::channel();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
-        let mut device = Self { process, console, ports: Vec::new() };
-        while device.ports.len() < transports {
-            let line = device.console.recv_timeout(PATIENCE).unwrap();
-            if let Some(rest) = line.strip_prefix("RPC at ") {
-                let port = rest.split([' ', ';']).next().unwrap();
-                device.ports.push(port.to_owned());
-            }
-        }
-        device
+        let factory = ["--factory", "one.zip"];
+        let running = Running::device(folder, &[&factory[..], arguments].concat());
+        let port = |_| {
+            let line = running.line_with("RPC at ");
+            let (_, rest) = line.split_once("RPC at ").unwrap();
+            rest.split([' ', ';']).next().unwrap().to_owned()
+        };
+        let ports = (0..transports).map(port).collect();
+        Self { running, ports }
     }
 
     fn port(&self, scheme: &str) -> &str {
@@ -71,16 +50,9 @@ impl Device {
     /// The most memory that the process ever had, in KiB, as Linux tells it.
     fn peak_kib(&self) -> u64 {
         let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+            std::fs::read_to_string(format!("/proc/{}/status", self.running.process.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -11,19 +11,21 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::{AbortHandle, Id};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 /// Those who are connected.
 pub(super) struct Guests {
     places: usize,
-    start: Instant,
+    /// Counts signs of life: on a busy computer many fall into one tick of a clock.
+    signs: Arc<AtomicU64>,
     tasks: HashMap<Id, (AbortHandle, Arc<LastSeen>)>,
 }
 
 /// When a connection was heard last.
 pub(super) struct LastSeen {
-    start: Instant,
-    ms: AtomicU64,
+    signs: Arc<AtomicU64>,
+    /// The number of its last sign of life.
+    last: AtomicU64,
     /// Requests that wait for their replies.
     pending: AtomicUsize,
 }
@@ -33,13 +35,13 @@ pub(super) struct Waiting(Arc<LastSeen>);
 
 impl Guests {
     pub(super) fn new(places: usize) -> Self {
-        Self { places, start: Instant::now(), tasks: HashMap::new() }
+        Self { places, signs: Arc::default(), tasks: HashMap::new() }
     }
 
     /// For the next connection.
     pub(super) fn clock(&self) -> Arc<LastSeen> {
-        let seen =
-            LastSeen { start: self.start, ms: AtomicU64::new(0), pending: AtomicUsize::new(0) };
+        let signs = Arc::clone(&self.signs);
+        let seen = LastSeen { signs, last: AtomicU64::new(0), pending: AtomicUsize::new(0) };
         seen.touch();
         Arc::new(seen)
     }
@@ -68,8 +70,7 @@ impl Guests {
 
 impl LastSeen {
     pub(super) fn touch(&self) {
-        let ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.ms.store(ms, Ordering::Relaxed);
+        self.last.store(self.signs.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 
     pub(super) fn waits(self: &Arc<Self>) -> Waiting {
@@ -79,7 +80,7 @@ impl LastSeen {
 
     /// Those that wait last, and of either the silent ones first.
     fn order(&self) -> (bool, u64) {
-        (self.pending.load(Ordering::Relaxed) > 0, self.ms.load(Ordering::Relaxed))
+        (self.pending.load(Ordering::Relaxed) > 0, self.last.load(Ordering::Relaxed))
     }
 }
 

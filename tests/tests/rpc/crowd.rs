@@ -145,7 +145,6 @@ fn the_most_silent_tcp_connection_makes_room() {
     crowd[0].send(&update);
     // All others but the second one have said something since.
     for (id, raw) in crowd.iter_mut().enumerate().filter(|(id, _)| *id > 1) {
-        sleep(Duration::from_millis(2));
         raw.exchange(&request(raw, id as u32, "RPC.Ping", "{}"));
     }
     let mut late = Raw::connect(&rig, Wire::Tcp);

@@ -24,10 +24,11 @@
 
 mod flash;
 pub mod layout;
-mod mem;
 #[cfg(feature = "stack")]
 mod stack;
 mod start;
+
+extern crate small_memory as _;
 
 pub use flash::{Flash, FlashError};
 pub use start::start;

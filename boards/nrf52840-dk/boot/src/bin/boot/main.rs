@@ -7,7 +7,8 @@
 
 mod chip;
 mod flash;
-mod memory;
+
+extern crate small_memory as _;
 
 use core::panic::PanicInfo;
 

@@ -1,11 +1,16 @@
-//! `memcpy` and its like, a byte at a time. Those of the toolchain are made for speed: 1.9 kB for
-//! copies of a hundred bytes. They are weak symbols, so these are linked instead.
+//! `memcpy` and its like, a byte at a time.
 //!
-//! In assembler, because a compiler turns such a loop in Rust into a call of the function itself.
+//! Those of the toolchain are made for speed: 1.9 kB for copies of a hundred bytes. They are weak
+//! symbols, so a program that has `extern crate small_memory as _;` links these instead. Each is in a
+//! section of its own: what a program does not call, it does not have.
+//!
+//! In assembler, because a compiler turns such a loop in Rust into a call of the function itself. For
+//! ARMv7-M only; on other processors the crate is empty.
+#![no_std]
+#![cfg(target_arch = "arm")]
 
 // The registers are those of the AAPCS: `memcpy(r0 to, r1 from, r2 length)`, result in r0, which is
-// never changed; of `__aeabi_memset(r0 to, r1 length, r2 value)` the order is its own. Each is in a
-// section of its own: what is not called is not linked.
+// never changed; of `__aeabi_memset(r0 to, r1 length, r2 value)` the order is its own.
 core::arch::global_asm!(
     ".macro function names:vararg",
     "  .irp name, \\names",

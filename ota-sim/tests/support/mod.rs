@@ -1,0 +1,87 @@
+//! The program in processes of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_ota-sim");
+/// How long it may take to say something.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs it to its end.
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).current_dir(folder).args(arguments).output().unwrap()
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A process that runs until it is dropped.
+pub struct Running {
+    pub process: Child,
+    /// The lines of its console, and of its warnings.
+    console: mpsc::Receiver<String>,
+    warnings: mpsc::Receiver<String>,
+}
+
+impl Running {
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut process = Command::new(PROGRAM)
+            .current_dir(folder)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let console = lines(process.stdout.take().unwrap());
+        let warnings = lines(process.stderr.take().unwrap());
+        Self { process, console, warnings }
+    }
+
+    /// `ota-sim device` with the flash file `dev.flash`.
+    pub fn device(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start(folder, &[&["device", "--flash", "dev.flash"], arguments].concat())
+    }
+
+    /// The next line of the console that holds `words`.
+    pub fn line_with(&self, words: &str) -> String {
+        find(&self.console, words)
+    }
+
+    /// The next line of the warnings that holds `words`.
+    pub fn warning_with(&self, words: &str) -> String {
+        find(&self.warnings, words)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The lines of a stream as they come.
+fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut all = BufReader::new(stream).lines().map_while(Result::ok);
+        all.try_for_each(|line| sender.send(line))
+    });
+    lines
+}
+
+fn find(lines: &mpsc::Receiver<String>, words: &str) -> String {
+    let mut seen = Vec::new();
+    while let Ok(line) = lines.recv_timeout(PATIENCE) {
+        if line.contains(words) {
+            return line;
+        }
+        seen.push(line);
+    }
+    panic!("no {words:?} among {seen:#?}");
+}
