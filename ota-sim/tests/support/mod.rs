@@ -6,29 +6,29 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_ota-sim");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ota-sim");
 /// How long it may take to say something.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs it to its end.
-pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(PROGRAM).current_dir(folder).args(arguments).output().unwrap()
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// A process that runs until it is dropped.
-pub struct Running {
-    pub process: Child,
+pub(crate) struct Running {
+    pub(crate) process: Child,
     /// The lines of its console, and of its warnings.
     console: mpsc::Receiver<String>,
     warnings: mpsc::Receiver<String>,
 }
 
 impl Running {
-    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
         let mut process = Command::new(PROGRAM)
             .current_dir(folder)
             .args(arguments)
@@ -42,17 +42,17 @@ impl Running {
     }
 
     /// `ota-sim device` with the flash file `dev.flash`.
-    pub fn device(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn device(folder: &Path, arguments: &[&str]) -> Self {
         Self::start(folder, &[&["device", "--flash", "dev.flash"], arguments].concat())
     }
 
     /// The next line of the console that holds `words`.
-    pub fn line_with(&self, words: &str) -> String {
+    pub(crate) fn line_with(&self, words: &str) -> String {
         find(&self.console, words)
     }
 
     /// The next line of the warnings that holds `words`.
-    pub fn warning_with(&self, words: &str) -> String {
+    pub(crate) fn warning_with(&self, words: &str) -> String {
         find(&self.warnings, words)
     }
 }
