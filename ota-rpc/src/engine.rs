@@ -116,6 +116,17 @@ impl<F: FlashMap> Ota for Updater<'_, F> {
     }
 }
 
+#[cfg(feature = "fimp")]
+impl<F: FlashMap> crate::fimp::Notes for Updater<'_, F> {
+    fn note(&mut self) -> [u8; ota_core::record::NOTE_LEN] {
+        self.record().note()
+    }
+
+    fn set_note(&mut self, note: [u8; ota_core::record::NOTE_LEN]) -> bool {
+        Updater::set_note(self, note).is_ok()
+    }
+}
+
 // What does not change flash: the same for every driver.
 
 fn boot_state<F: FlashRead>(updater: &Updater<'_, F>) -> BootState {

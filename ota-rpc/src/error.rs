@@ -23,6 +23,8 @@ pub mod code {
     pub const COMMIT_TIMEOUT_NOT_SET: i32 = -4;
     /// Flash could not be written during an update.
     pub const WRITE_FAILED: i32 = -11;
+    /// `OTA.Update`: there is no such file (HTTP status 404).
+    pub const NO_FILE: i32 = -404;
     /// An argument or the frame is wrong.
     pub const BAD_REQUEST: i32 = 400;
     /// Credentials are missing or wrong.

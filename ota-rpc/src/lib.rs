@@ -14,6 +14,7 @@
 //! * [`Ota`] and [`Platform`]: what it needs from the engine and the device.
 //! * `auth`: who may call what. Part of the feature of that name.
 //! * [`framing`]: the transports' ways to pack frames.
+//! * `fimp`: the `ota` service of FIMP, on the same engine. Part of the feature of that name.
 //! * [`entry`]: the entry points of the original C library, `mgos_rpc_service_ota_init()` and
 //!   `mgos_updater_rpc_finish()`.
 //! * [`frame`], [`Writer`]: frames, for the transports; [`framing`]: the transports.
@@ -49,6 +50,8 @@ pub mod channel;
 mod engine;
 pub mod entry;
 mod error;
+#[cfg(feature = "fimp")]
+pub mod fimp;
 pub mod frame;
 pub mod framing;
 pub mod limits;

@@ -1,4 +1,4 @@
-//! What the service needs of the device: `Sys.GetInfo`, and random numbers.
+//! What the services need of the device: `Sys.GetInfo`, random numbers, the time, its battery.
 
 /// A device that can describe itself, and draw lots.
 pub trait Platform {
@@ -14,6 +14,21 @@ pub trait Platform {
     fn random(&self) -> Option<u32> {
         None
     }
+
+    /// The time in ms since 1970, in UTC, if it is known: for messages that carry it.
+    fn unix_ms(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether the battery has not enough left for an update. Asked when FIMP wants one.
+    fn battery_is_low(&self) -> bool {
+        false
+    }
+
+    /// Whether a user has to start an update that FIMP wants.
+    fn needs_user(&self) -> bool {
+        false
+    }
 }
 
 impl<P: Platform + ?Sized> Platform for &P {
@@ -23,6 +38,18 @@ impl<P: Platform + ?Sized> Platform for &P {
 
     fn random(&self) -> Option<u32> {
         (**self).random()
+    }
+
+    fn unix_ms(&self) -> Option<u64> {
+        (**self).unix_ms()
+    }
+
+    fn battery_is_low(&self) -> bool {
+        (**self).battery_is_low()
+    }
+
+    fn needs_user(&self) -> bool {
+        (**self).needs_user()
     }
 }
 

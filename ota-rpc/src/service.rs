@@ -77,6 +77,9 @@ pub struct Service<'d, P> {
     pub(crate) last: Last,
     /// Of the last failure: for `OTA.Status` and for replies that come later.
     pub(crate) message: String<MAX_MESSAGE_BYTES>,
+    /// What sort of failure that was, if the engine's.
+    #[cfg(feature = "fimp")]
+    pub(crate) failure: Option<crate::error::Class>,
     pub(crate) outstanding: Option<Outstanding>,
     pub(crate) reboot: Reboot,
     pub(crate) rate: Rate,
@@ -156,6 +159,8 @@ impl<'d, P: Platform> Service<'d, P> {
             job: Job::Idle,
             last: Last::Nothing,
             message: String::new(),
+            #[cfg(feature = "fimp")]
+            failure: None,
             outstanding: None,
             reboot: Reboot::Off,
             rate: Rate::NEW,

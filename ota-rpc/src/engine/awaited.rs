@@ -237,6 +237,17 @@ impl<F: AsyncFlashMap, const N: usize> Ota for Awaited<'_, F, N> {
     }
 }
 
+#[cfg(feature = "fimp")]
+impl<F: AsyncFlashMap, const N: usize> crate::fimp::Notes for Awaited<'_, F, N> {
+    fn note(&mut self) -> [u8; ota_core::record::NOTE_LEN] {
+        self.updater.record().note()
+    }
+
+    fn set_note(&mut self, note: [u8; ota_core::record::NOTE_LEN]) -> bool {
+        self.change(Change::Note(note)).is_ok()
+    }
+}
+
 /// Polls to the end: for what the caller cannot wait for otherwise.
 pub(super) fn in_place<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);

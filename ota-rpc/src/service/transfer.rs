@@ -289,7 +289,14 @@ impl<P: Platform> Service<'_, P> {
         }
         match ended {
             Ok(()) => self.finish_or_fail(ota),
-            Err(error) => self.fail(error.code, format_args!("{}", Words(error.message)), ota),
+            Err(error) => {
+                self.fail(error.code, format_args!("{}", Words(error.message)), ota);
+                // What is not there is no update.
+                #[cfg(feature = "fimp")]
+                if error.code == code::NO_FILE {
+                    self.failure = Some(crate::error::Class::Package);
+                }
+            }
         }
     }
 
@@ -325,6 +332,10 @@ impl<P: Platform> Service<'_, P> {
     pub(crate) fn fail_because<O: Ota>(&mut self, doing: Doing, error: &O::Error, ota: &mut O) {
         let (code, prefix) = classify(doing, error.class());
         self.fail(code, format_args!("{}{error}", Words(prefix)), ota);
+        #[cfg(feature = "fimp")]
+        {
+            self.failure = Some(error.class());
+        }
     }
 
     /// Ends what runs without success, such that the same update may go on later.
@@ -336,6 +347,10 @@ impl<P: Platform> Service<'_, P> {
     /// What ran has failed, and the engine has nothing to give up.
     pub(crate) fn failed(&mut self, code: i32, message: fmt::Arguments<'_>) {
         self.note(message);
+        #[cfg(feature = "fimp")]
+        {
+            self.failure = None;
+        }
         self.job = Job::Idle;
         // To `mos`, an error with code 0 is a success.
         self.settle(Answer::Failed(if code == 0 { code::FAILED } else { code }));

@@ -21,20 +21,22 @@ mod tests;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::Rc;
 
 use embedded_io::{Read, ReadReady, Write};
 use ota_core::flash::LayoutError;
 use ota_core::{BootOptions, BootPlan, BootState, Config, RecoverReason, Updater};
 use ota_rpc::auth::Access;
+use ota_rpc::fimp;
 use ota_rpc::framing::port::{Port, PortError};
 use ota_rpc::service::FeedError;
 use ota_rpc::{Channel, ChannelId};
 
 pub use event::{BootReport, Event, ResetCause};
 pub use session::{
-    Action, Download, Exchanged, FetchError, MAX_REPLY_BYTES, Outcome, Polled, Progress, Reply,
-    Uploaded,
+    Action, Download, Exchanged, FetchError, FimpMessage, MAX_REPLY_BYTES, Outcome, Polled,
+    Progress, Reply, UpdateFile, Uploaded,
 };
 
 use crate::app::Behaviour;
@@ -65,7 +67,32 @@ pub struct Settings<'m> {
     pub crash_limit: u8,
     /// Who may call what; none: everybody everything.
     pub access: Option<Access<'m>>,
+    /// What its calendar says when its clock is 0, in ms since 1970.
+    pub epoch_ms: u64,
+    /// The `ota` service of FIMP, if it has that.
+    pub fimp: Option<FimpSettings<'m>>,
 }
+
+/// The `ota` service of FIMP.
+#[derive(Clone, Copy, Debug)]
+pub struct FimpSettings<'m> {
+    /// Where the device is, and in which words it speaks.
+    pub config: fimp::Config<'m>,
+    /// The folder that update files are in.
+    pub root: &'m Path,
+}
+
+/// What a device has around it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// The battery has not enough left for an update.
+    pub battery_is_low: bool,
+    /// A user has to start updates that FIMP wants.
+    pub needs_user: bool,
+}
+
+/// 2025-11-20, 12:00: a calendar for tests.
+const EPOCH_MS: u64 = 1_763_640_000_000;
 
 impl<'m> Settings<'m> {
     /// The defaults: images commit themselves, a watchdog of 8 s, recovery after 5 crashes.
@@ -78,6 +105,8 @@ impl<'m> Settings<'m> {
             watchdog_ms: 8_000,
             crash_limit: 5,
             access: None,
+            epoch_ms: EPOCH_MS,
+            fimp: None,
         }
     }
 }
@@ -86,6 +115,7 @@ impl<'m> Settings<'m> {
 pub struct SimDevice<'m, S> {
     board: &'m Board,
     settings: Settings<'m>,
+    switches: Switches,
     storage: Rc<RefCell<S>>,
     /// The engine's RAM, while no application has it.
     ram: Option<&'m mut [u8]>,
@@ -122,6 +152,7 @@ impl<'m, S: Storage + 'm> SimDevice<'m, S> {
         Ok(Self {
             board,
             settings,
+            switches: Switches::default(),
             storage,
             ram: Some(ram),
             state: State::Off,
@@ -351,6 +382,56 @@ impl<'m, S: Storage + 'm> SimDevice<'m, S> {
         self.look_for_power();
     }
 
+    /// Sets the switches, until they are set again.
+    pub fn switch(&mut self, switches: Switches) {
+        self.switches = switches;
+        if let Some(session) = self.session_mut() {
+            session.service.platform_mut().switches = switches;
+        }
+    }
+
+    /// A message of FIMP: the reply, and what is to be done.
+    pub fn fimp(
+        &mut self,
+        topic: &str,
+        message: &[u8],
+        now_ms: u64,
+    ) -> (Option<FimpMessage>, Option<Action>) {
+        let Some(session) = self.session_mut() else { return (None, None) };
+        let handled = session.fimp(topic, message, now_ms);
+        self.look_for_power();
+        if self.is_on() { handled } else { (None, None) }
+    }
+
+    /// The next report of FIMP, if one is due. No other one comes before [`Self::fimp_delivered`].
+    pub fn fimp_report(&mut self, now_ms: u64) -> Option<FimpMessage> {
+        let report = self.session_mut()?.fimp_report(now_ms);
+        self.look_for_power();
+        report.filter(|_| self.is_on())
+    }
+
+    /// The broker of FIMP has confirmed the last report.
+    pub fn fimp_delivered(&mut self) {
+        if let Some(session) = self.session_mut() {
+            session.fimp_delivered();
+        }
+        self.look_for_power();
+    }
+
+    /// The device is connected to the broker of FIMP, or not any more.
+    pub fn fimp_connected(&mut self, is_connected: bool) {
+        if let Some(session) = self.session_mut() {
+            session.fimp_connected(is_connected);
+        }
+    }
+
+    /// A user has started the update that waits for that. None: none waits.
+    pub fn user_starts(&mut self, now_ms: u64) -> Option<Action> {
+        let action = self.session_mut()?.user_starts(now_ms);
+        self.look_for_power();
+        action.filter(|_| self.is_on())
+    }
+
     fn session(&self) -> Option<&Session<'m>> {
         match &self.state {
             State::Running(session) => Some(session),
@@ -420,7 +501,7 @@ impl<'m, S: Storage + 'm> SimDevice<'m, S> {
                 return;
             }
         };
-        let mut session = Session::new(updater, self.settings, self.board, now_ms);
+        let mut session = Session::new(updater, self.settings, self.switches, self.board, now_ms);
         let reset = session.report_start(behaviour, &mut self.events);
         self.state = State::Running(Box::new(session));
         self.look_for_power();

@@ -4,7 +4,7 @@ use ota_core::ImageInfo;
 use ota_rpc::Platform;
 use ota_rpc::platform::Info;
 
-use super::Settings;
+use super::{Settings, Switches};
 use crate::layout::Board;
 
 /// Name of the application that every simulated device runs.
@@ -12,6 +12,7 @@ const APP: &str = "ota-sim";
 
 pub(super) struct SimPlatform<'m> {
     settings: Settings<'m>,
+    pub(super) switches: Switches,
     version: String,
     build_id: String,
     started_ms: u64,
@@ -23,6 +24,7 @@ pub(super) struct SimPlatform<'m> {
 impl<'m> SimPlatform<'m> {
     pub(super) fn new(
         settings: Settings<'m>,
+        switches: Switches,
         board: &Board,
         image: Option<&ImageInfo>,
         now_ms: u64,
@@ -30,6 +32,7 @@ impl<'m> SimPlatform<'m> {
         let text = |of: fn(&ImageInfo) -> &str| image.map(of).unwrap_or_default().to_owned();
         Self {
             settings,
+            switches,
             version: text(ImageInfo::version),
             build_id: text(ImageInfo::build_id),
             started_ms: now_ms,
@@ -70,7 +73,20 @@ impl Platform for SimPlatform<'_> {
             ..Info::default()
         }
     }
+
     fn random(&self) -> Option<u32> {
         getrandom::u32().ok()
+    }
+
+    fn unix_ms(&self) -> Option<u64> {
+        Some(self.settings.epoch_ms.saturating_add(self.now_ms))
+    }
+
+    fn battery_is_low(&self) -> bool {
+        self.switches.battery_is_low
+    }
+
+    fn needs_user(&self) -> bool {
+        self.switches.needs_user
     }
 }

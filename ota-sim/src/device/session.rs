@@ -1,9 +1,11 @@
 //! The application from its start to the next reset: engine and RPC service, side by side.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 
 use embedded_io::{Read, ReadReady, Write};
 use ota_core::{BootState, ChangeError, Updater};
+use ota_rpc::fimp::{Fimp, Publication};
 use ota_rpc::framing::http::{Ended, Response, Upload};
 use ota_rpc::framing::port::{Port, PortError, Step};
 use ota_rpc::framing::udp;
@@ -11,7 +13,7 @@ use ota_rpc::service::{self, FeedError, SourceError};
 use ota_rpc::{Channel, ChannelId, ChannelKind, Config, Service};
 
 use super::platform::SimPlatform;
-use super::{Event, ResetCause, Settings};
+use super::{Event, FimpSettings, ResetCause, Settings, Switches};
 use crate::app::Behaviour;
 use crate::flash::SimFlash;
 use crate::layout::Board;
@@ -48,6 +50,8 @@ pub enum Reply {
 pub enum Action {
     /// Fetch an update and feed it.
     Download(Download),
+    /// The same from a file.
+    Read(UpdateFile),
     /// Stop fetching it.
     AbortDownload,
 }
@@ -59,6 +63,24 @@ pub struct Download {
     pub url: String,
     /// Headers to send along.
     pub headers: Vec<(&'static str, String)>,
+}
+
+/// An update in a folder of updates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateFile {
+    /// The folder.
+    pub root: PathBuf,
+    /// As it was asked for.
+    pub path: String,
+}
+
+/// A message of FIMP to be published, with QoS 1 and not retained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FimpMessage {
+    /// Where to.
+    pub topic: String,
+    /// JSON.
+    pub payload: Vec<u8>,
 }
 
 /// What came of a poll.
@@ -132,6 +154,7 @@ pub(super) struct Session<'m> {
     pub(super) service: Service<'m, SimPlatform<'m>>,
     /// Forms that are coming in, by the number of the channel.
     uploads: HashMap<u16, Upload>,
+    fimp: Option<(Fimp<'m>, FimpSettings<'m>)>,
     /// Where replies are written.
     out: Vec<u8>,
 }
@@ -140,15 +163,19 @@ impl<'m> Session<'m> {
     pub(super) fn new(
         mut updater: Updater<'m, SimFlash<'m>>,
         settings: Settings<'m>,
+        switches: Switches,
         board: &Board,
         now_ms: u64,
     ) -> Self {
         let image = updater.running_image();
-        let platform = SimPlatform::new(settings, board, image.as_ref(), now_ms);
-        let Settings { id, commit_timeout_s, access, .. } = settings;
+        let platform = SimPlatform::new(settings, switches, board, image.as_ref(), now_ms);
+        let Settings { id, commit_timeout_s, access, fimp, .. } = settings;
         let config = Config { commit_timeout_s, access, ..Config::new(id) };
         let service = Service::new(config, platform);
-        Self { updater, service, uploads: HashMap::new(), out: vec![0; MAX_REPLY_BYTES] }
+        let fimp = fimp
+            .map(|settings| (Fimp::new(settings.config, &service, &mut updater, now_ms), settings));
+        let out = vec![0; MAX_REPLY_BYTES];
+        Self { updater, service, uploads: HashMap::new(), fimp, out }
     }
 
     /// The application's report of its start, as its image behaves. The reset that follows.
@@ -215,6 +242,7 @@ impl<'m> Session<'m> {
             service::Reply::NoRoom(_) => Reply::Rejected(Vec::new()),
         };
         let action = outcome.action.and_then(|action| self.action(action));
+        self.look(now_ms);
         Outcome { reply, action }
     }
 
@@ -227,6 +255,7 @@ impl<'m> Session<'m> {
         self.service.platform_mut().now_ms = now_ms;
         let Step { action, is_idle } =
             port.exchange(io, &mut self.service, &mut self.updater, now_ms)?;
+        self.look(now_ms);
         Ok(Exchanged { action: action.and_then(|action| self.action(action)), is_idle })
     }
 
@@ -295,17 +324,22 @@ impl<'m> Session<'m> {
         }
         let Self { updater, service, out, .. } = self;
         let polled = service.poll(now_ms, updater, out);
-        let reset = matches!(polled.action, Some(service::Action::Reboot));
+        let reset = matches!(polled.action, Some(service::Action::Reboot))
+            && self.fimp.as_ref().is_none_or(|(fimp, _)| fimp.may_reboot(now_ms));
         let reply = polled.reply.and_then(|reply| {
             let length = reply.frame.ok()?;
             Some((reply.channel, out[..length].to_vec()))
         });
         let action = polled.action.and_then(|action| self.action(action));
+        self.look(now_ms);
         (Polled { reply, action }, reset.then_some(ResetCause::Requested))
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8], now_ms: u64) -> Result<Option<u32>, FeedError> {
-        self.service.feed(bytes, now_ms, &mut self.updater)?;
+        self.service.platform_mut().now_ms = now_ms;
+        let fed = self.service.feed(bytes, now_ms, &mut self.updater);
+        self.look(now_ms);
+        fed?;
         Ok(self.service.feed_wanted(&mut self.updater))
     }
 
@@ -319,6 +353,58 @@ impl<'m> Session<'m> {
             Err(FetchError { code, message }) => Err(SourceError { code: *code, message }),
         };
         self.service.end_feed(ended, &mut self.updater);
+        self.look(self.service.platform().now_ms);
+    }
+
+    /// FIMP sees what the service did.
+    fn look(&mut self, now_ms: u64) {
+        if let Some((fimp, _)) = &mut self.fimp {
+            fimp.look(&self.service, &mut self.updater, now_ms);
+        }
+    }
+
+    pub(super) fn fimp(
+        &mut self,
+        topic: &str,
+        message: &[u8],
+        now_ms: u64,
+    ) -> (Option<FimpMessage>, Option<Action>) {
+        self.service.platform_mut().now_ms = now_ms;
+        let Self { updater, service, fimp, out, .. } = self;
+        let Some((fimp, settings)) = fimp else { return (None, None) };
+        let handled = fimp.handle(topic, message, service, updater, now_ms, out);
+        let reply = handled.reply.map(|reply| message_of(reply, out));
+        let action = handled.fetch.then(|| fetch(fimp.path(), settings, service));
+        (reply, action)
+    }
+
+    pub(super) fn user_starts(&mut self, now_ms: u64) -> Option<Action> {
+        self.service.platform_mut().now_ms = now_ms;
+        let Self { updater, service, fimp, .. } = self;
+        let (fimp, settings) = fimp.as_mut()?;
+        let starts = fimp.user_starts(service, updater, now_ms);
+        starts.then(|| fetch(fimp.path(), settings, service))
+    }
+
+    pub(super) fn fimp_report(&mut self, now_ms: u64) -> Option<FimpMessage> {
+        self.service.platform_mut().now_ms = now_ms;
+        let Self { updater, service, fimp, out, .. } = self;
+        let report = fimp.as_mut()?.0.poll(service, updater, now_ms, out)?;
+        Some(message_of(report, out))
+    }
+
+    pub(super) fn fimp_delivered(&mut self) {
+        if let Some((fimp, _)) = &mut self.fimp {
+            fimp.delivered(&mut self.updater);
+        }
+    }
+
+    pub(super) fn fimp_connected(&mut self, is_connected: bool) {
+        match &mut self.fimp {
+            Some((fimp, _)) if is_connected => fimp.connected(),
+            Some((fimp, _)) => fimp.disconnected(),
+            None => {}
+        }
     }
 
     /// A reset comes with the poll, and is no action here.
@@ -331,5 +417,25 @@ impl<'m> Session<'m> {
             service::Action::AbortDownload => Some(Action::AbortDownload),
             service::Action::Reboot => None,
         }
+    }
+}
+
+fn message_of(publication: Publication, out: &[u8]) -> FimpMessage {
+    let Publication { topic, len } = publication;
+    FimpMessage { topic: topic.as_str().to_owned(), payload: out[..len].to_vec() }
+}
+
+/// What FIMP calls a full path may be a URL too.
+fn fetch(
+    path: &str,
+    settings: &FimpSettings<'_>,
+    service: &Service<'_, SimPlatform<'_>>,
+) -> Action {
+    match path.contains("://") {
+        true => {
+            let headers = service.platform().download_headers();
+            Action::Download(Download { url: path.to_owned(), headers })
+        }
+        false => Action::Read(UpdateFile { root: settings.root.to_owned(), path: path.to_owned() }),
     }
 }

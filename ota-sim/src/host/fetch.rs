@@ -1,4 +1,5 @@
-//! Downloads over HTTP, for `OTA.Update`: streamed, resumed, never whole in memory.
+//! Downloads over HTTP, for `OTA.Update`, and from files, for FIMP: streamed, resumed, never whole in
+//! memory.
 //!
 //! ```text
 //! GET url --> 200, Content-Length: N --> chunks --> device
@@ -13,16 +14,19 @@
 //!
 //! A connection that breaks is made again at the byte where it broke, a few times.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use ota_rpc::code;
 use tokio::sync::mpsc;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::{Agent, Body};
 
-use crate::device::{Download, FetchError};
+use crate::device::{Download, FetchError, UpdateFile};
 
 /// The most bytes handed over at once.
 pub const CHUNK_BYTES: usize = 16 * 1024;
@@ -41,6 +45,15 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Code for what the protocol has no other for.
 const FAILED: i32 = -1;
 const CONNECT_FAILED: i32 = -10;
+
+/// Where an update comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// A server.
+    Http(Download),
+    /// A file.
+    File(UpdateFile),
+}
 
 /// A download under way, in a thread of its own. Dropped, it ends.
 pub struct Fetch {
@@ -66,12 +79,14 @@ pub enum Fetched {
 
 impl Fetch {
     /// Starts a download.
-    pub fn start(download: Download) -> Self {
+    pub fn start(source: Source) -> Self {
         let (out, messages) = mpsc::channel(CHUNKS_WAITING);
         let wanted = Arc::new(AtomicU32::new(0));
         let downloader = Downloader {
-            agent: agent(&download.url),
-            download,
+            origin: match source {
+                Source::Http(download) => Origin::Http(agent(&download.url), download),
+                Source::File(file) => Origin::File(file, None),
+            },
             out: out.clone(),
             wanted: Arc::clone(&wanted),
             size: 0,
@@ -109,9 +124,15 @@ enum Stop {
     Unwanted,
 }
 
+/// What is read from.
+enum Origin {
+    Http(Agent, Download),
+    /// And where it really is, once that is known to be allowed.
+    File(UpdateFile, Option<PathBuf>),
+}
+
 struct Downloader {
-    agent: Agent,
-    download: Download,
+    origin: Origin,
     out: mpsc::Sender<Fetched>,
     wanted: Arc<AtomicU32>,
     /// Length of the file in bytes.
@@ -202,9 +223,20 @@ impl Downloader {
 
     /// The whole file.
     fn open(&mut self) -> Result<Reader, FetchError> {
-        let url = &self.download.url;
+        let (agent, download) = match &mut self.origin {
+            Origin::Http(agent, download) => (&*agent, &*download),
+            Origin::File(file, place) => {
+                let found = file.find()?;
+                let opened = File::open(&found).and_then(|file| Ok((file.metadata()?.len(), file)));
+                let (size, opened) = opened.map_err(|error| file.missing(&error))?;
+                self.size = u32::try_from(size).map_err(|_| too_big(size))?;
+                *place = Some(found);
+                return Ok(Box::new(opened));
+            }
+        };
+        let url = &download.url;
         check_scheme(url)?;
-        let response = self.get(None).map_err(|error| explain(url, &error))?;
+        let response = get(agent, download, None, None).map_err(|error| explain(url, &error))?;
         let status = response.status();
         if status != StatusCode::OK {
             return Err(refused(url, status));
@@ -213,8 +245,7 @@ impl Downloader {
         let size = content_length(headers).ok_or_else(|| {
             failed("Invalid content-length, perhaps chunked-encoding: give the length".to_owned())
         })?;
-        self.size =
-            u32::try_from(size).map_err(|_| failed(format!("File is too big: {size} bytes")))?;
+        self.size = u32::try_from(size).map_err(|_| too_big(size))?;
         // A weak tag says that files mean the same, not that they are the same.
         let tag = text(headers, header::ETAG).filter(|tag| !tag.starts_with("W/"));
         self.validator = tag.or_else(|| text(headers, header::LAST_MODIFIED)).map(str::to_owned);
@@ -223,7 +254,16 @@ impl Downloader {
 
     /// The file from `offset` on. None if the server cannot, or has another file by now.
     fn open_at(&self, offset: u32) -> Option<Reader> {
-        let response = self.get(Some(offset)).ok()?;
+        let (agent, download) = match &self.origin {
+            Origin::Http(agent, download) => (agent, download),
+            Origin::File(_, place) => {
+                let mut file = File::open(place.as_ref()?).ok()?;
+                let is_same = file.metadata().ok()?.len() == u64::from(self.size);
+                file.seek(SeekFrom::Start(offset.into())).ok()?;
+                return is_same.then(|| Box::new(file) as Reader);
+            }
+        };
+        let response = get(agent, download, Some(offset), self.validator.as_deref()).ok()?;
         let range = text(response.headers(), header::CONTENT_RANGE)?;
         let (range, size) = range.strip_prefix("bytes ")?.split_once('/')?;
         let start = range.split_once('-')?.0;
@@ -232,20 +272,51 @@ impl Downloader {
             && size.parse() == Ok(self.size);
         fits.then(|| Box::new(response.into_body().into_reader()) as Reader)
     }
+}
 
-    fn get(&self, offset: Option<u32>) -> Result<Response<Body>, ureq::Error> {
-        let mut request = self.agent.get(&self.download.url);
-        for (name, value) in &self.download.headers {
-            request = request.header(*name, value);
-        }
-        if let Some(offset) = offset {
-            request = request.header(header::RANGE, format!("bytes={offset}-"));
-            if let Some(validator) = &self.validator {
-                request = request.header(header::IF_RANGE, validator);
-            }
-        }
-        request.call()
+impl UpdateFile {
+    /// The file, which has to be in the folder, wherever links and dots lead. An absolute path is
+    /// one in the folder, or else one that takes the folder for the root.
+    fn find(&self) -> Result<PathBuf, FetchError> {
+        let root = self.root.canonicalize().map_err(|error| {
+            failed(format!("the folder of updates, {}: {error}", self.root.display()))
+        })?;
+        let inside = root.join(self.path.trim_start_matches('/'));
+        let places = [PathBuf::from(&self.path), inside];
+        let found = places.iter().filter_map(|place| place.canonicalize().ok());
+        let mut allowed = found.filter(|place| place.starts_with(&root) && place.is_file());
+        allowed.next().ok_or_else(|| {
+            let Self { path, root } = self;
+            self.missing(&format!("there is no file {path:?} in the folder {}", root.display()))
+        })
     }
+
+    fn missing(&self, why: &dyn std::fmt::Display) -> FetchError {
+        FetchError { code: code::NO_FILE, message: format!("cannot read the update: {why}") }
+    }
+}
+
+fn get(
+    agent: &Agent,
+    download: &Download,
+    offset: Option<u32>,
+    validator: Option<&str>,
+) -> Result<Response<Body>, ureq::Error> {
+    let mut request = agent.get(&download.url);
+    for (name, value) in &download.headers {
+        request = request.header(*name, value);
+    }
+    if let Some(offset) = offset {
+        request = request.header(header::RANGE, format!("bytes={offset}-"));
+        if let Some(validator) = validator {
+            request = request.header(header::IF_RANGE, validator);
+        }
+    }
+    request.call()
+}
+
+fn too_big(size: u64) -> FetchError {
+    failed(format!("File is too big: {size} bytes"))
 }
 
 /// Status codes are looked at here, redirects followed there. A proxy is for what is far away.

@@ -13,6 +13,7 @@ pub mod broker;
 pub mod client;
 pub mod fetch;
 pub mod files;
+pub mod fimp;
 mod guests;
 pub mod http;
 mod line;

@@ -11,13 +11,14 @@ use ota_rpc::{Channel, ChannelId, ChannelKind};
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 
-use super::fetch::{Fetch, Fetched};
+use super::fetch::{Fetch, Fetched, Source};
+use super::fimp::{FimpCommand, FimpOut};
 use super::line::{self, Line};
 use super::queue::{Commands, Numbers, Queue, queue};
 use super::serial::SerialLine;
 use crate::clock::Clock;
 use crate::device::{
-    Action, Event, FetchError, Outcome, Progress, Reply, Settings, SimDevice, Uploaded,
+    Action, Event, FetchError, Outcome, Progress, Reply, Settings, SimDevice, Switches, Uploaded,
 };
 use crate::flash::{SimFlash, Storage};
 use crate::layout::Board;
@@ -119,6 +120,9 @@ enum Command {
     PowerOff,
     CutPowerAfter { operations: u64, tear: Tear },
     Attach(SerialLine),
+    Switch(Switches),
+    UserStarts(oneshot::Sender<bool>),
+    Fimp(FimpCommand),
     Stop,
 }
 
@@ -198,6 +202,7 @@ impl DeviceHost {
                 waiting: HashMap::new(),
                 numbers,
                 line: Line::new(&mut buffers),
+                fimp: None,
                 resets: count_resets,
                 fetch: None,
                 was_busy: false,
@@ -234,6 +239,18 @@ impl DeviceHost {
         self.order(Command::Attach(line));
     }
 
+    /// Sets the device's switches.
+    pub fn switch(&self, switches: Switches) {
+        self.order(Command::Switch(switches));
+    }
+
+    /// A user starts the update that waits for that. False: none waits.
+    pub fn user_starts(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.order(Command::UserStarts(answer));
+        answered.blocking_recv().unwrap_or(false)
+    }
+
     fn order(&self, command: Command) {
         // A device that has stopped needs no more orders.
         let _ = self.handle.queue.send_at_once(command);
@@ -265,6 +282,11 @@ impl DeviceHandle {
         // A device that has stopped drops the other end.
         self.queue.send(command).await;
         Pending { exchange, answered }
+    }
+
+    /// What the connection to the broker of FIMP has to say.
+    pub(super) async fn fimp(&self, command: FimpCommand) {
+        self.queue.send(Command::Fimp(command)).await;
     }
 
     /// Counts how often the device has lost what is in RAM: connections are in RAM.
@@ -360,6 +382,8 @@ struct Owner<'m, S, C> {
     waiting: HashMap<u16, oneshot::Sender<Answer>>,
     numbers: Arc<Numbers>,
     line: Line<'m>,
+    /// The connection to the broker of FIMP.
+    fimp: Option<FimpOut>,
     /// How often RAM was lost.
     resets: watch::Sender<u64>,
     fetch: Option<Fetch>,
@@ -409,7 +433,34 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
         }
         let action = self.line.run(&mut self.device, self.clock.now_ms());
         self.act(action);
+        if let Some(out) = &self.fimp
+            && let Some(report) = self.device.fimp_report(self.clock.now_ms())
+        {
+            out.report(report);
+        }
         self.tell_events();
+    }
+
+    fn obey_fimp(&mut self, command: FimpCommand) {
+        match command {
+            FimpCommand::Connected(out) => {
+                self.device.fimp_connected(true);
+                self.fimp = Some(out);
+            }
+            FimpCommand::Lost => {
+                self.device.fimp_connected(false);
+                self.fimp = None;
+            }
+            FimpCommand::Message { topic, payload } => {
+                let (reply, action) = self.device.fimp(&topic, &payload, self.clock.now_ms());
+                tracing::debug!(topic, message = %payload.escape_ascii(), ?action, "FIMP");
+                if let (Some(out), Some(reply)) = (&self.fimp, reply) {
+                    out.reply(reply);
+                }
+                self.act(action);
+            }
+            FimpCommand::Delivered => self.device.fimp_delivered(),
+        }
     }
 
     fn obey(&mut self, command: Command) {
@@ -455,6 +506,13 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
                     tracing::error!("serial line: {error}");
                 }
             }
+            Command::Switch(switches) => self.device.switch(switches),
+            Command::UserStarts(answer) => {
+                let action = self.device.user_starts(now_ms);
+                let _ = answer.send(action.is_some());
+                self.act(action);
+            }
+            Command::Fimp(command) => self.obey_fimp(command),
             Command::Stop => {}
         }
         self.tell_events();
@@ -497,7 +555,10 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
     fn act(&mut self, action: Option<Action>) {
         match action {
             None => {}
-            Some(Action::Download(download)) => self.fetch = Some(Fetch::start(download)),
+            Some(Action::Download(download)) => {
+                self.fetch = Some(Fetch::start(Source::Http(download)));
+            }
+            Some(Action::Read(file)) => self.fetch = Some(Fetch::start(Source::File(file))),
             // The download ends when nobody takes its chunks any more.
             Some(Action::AbortDownload) => self.fetch = None,
         }
@@ -570,6 +631,7 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
     fn lose_ram(&mut self) {
         self.waiting.clear();
         self.line.reset();
+        self.fimp = None;
         self.resets.send_modify(|count| *count += 1);
         self.fetch = None;
     }

@@ -1,0 +1,222 @@
+//! Where a device is, and the topics of its messages.
+//!
+//! ```text
+//! address    /rt:dev/rn:NAME/ad:1/sv:ota/ad:7
+//! commands   pt:j1/mt:cmd + address         pt:j1/mt:cmd/rt:ad/rn:NAME/ad:1
+//! reports    pt:j1/mt:evt + address         pt:j1/mt:evt/rt:ad/rn:NAME/ad:1
+//! ```
+
+use core::fmt;
+
+use ota_core::json::Text;
+
+use crate::limits::MAX_REPLY_TOPIC_BYTES;
+
+/// The name of the service.
+pub(super) const SERVICE: &str = "ota";
+/// JSON, version 1.
+const PAYLOAD: &str = "pt:j1";
+
+/// The address of a device's `ota` service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address<'d> {
+    /// `rn`: the adapter, which is also `src` of the messages.
+    pub resource: &'d str,
+    /// The first `ad`: which adapter of that name; `1` on a hub.
+    pub adapter: &'d str,
+    /// The second `ad`: the device, with a group behind `_` if it has several.
+    pub thing: &'d str,
+}
+
+/// Why a text is no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum AddressError {
+    /// It has other segments.
+    Segments,
+    /// The adapter's name has something else than ASCII letters, digits, `_` and `-`, or is empty or
+    /// longer than [`Address::MAX_NAME_BYTES`].
+    Name,
+    /// An `ad` has something else than ASCII letters and digits (and one `_` in the device's), or is
+    /// empty or longer than [`Address::MAX_NAME_BYTES`].
+    Ad,
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Segments => "an address is /rt:dev/rn:NAME/ad:1/sv:ota/ad:THING",
+            Self::Name => "the name behind rn: has 1 to 32 ASCII letters, digits, _ and -",
+            Self::Ad => {
+                "what is behind ad: has 1 to 32 ASCII letters and digits; a group may follow a _"
+            }
+        })
+    }
+}
+
+impl core::error::Error for AddressError {}
+
+impl<'d> Address<'d> {
+    /// The longest name of a segment, in bytes.
+    pub const MAX_NAME_BYTES: usize = 32;
+
+    /// Reads `/rt:dev/rn:NAME/ad:1/sv:ota/ad:THING`; the first slash may be missing.
+    ///
+    /// # Errors
+    /// [`AddressError`].
+    pub fn parse(text: &'d str) -> Result<Self, AddressError> {
+        let mut segments = text.strip_prefix('/').unwrap_or(text).split('/');
+        let mut segment = |key: &str| {
+            let found = segments.next()?.split_once(':')?;
+            (found.0 == key).then_some(found.1)
+        };
+        let fields = [segment("rt"), segment("rn"), segment("ad"), segment("sv"), segment("ad")];
+        let [Some("dev"), Some(resource), Some(adapter), Some(SERVICE), Some(thing)] = fields
+        else {
+            return Err(AddressError::Segments);
+        };
+        if segments.next().is_some() {
+            return Err(AddressError::Segments);
+        }
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if !has_only(resource, is_name) {
+            return Err(AddressError::Name);
+        }
+        let (device, group) = thing.split_once('_').unwrap_or((thing, "0"));
+        let is_ad = |ad| has_only(ad, |c| c.is_ascii_alphanumeric());
+        if ![adapter, device, group].into_iter().all(is_ad) {
+            return Err(AddressError::Ad);
+        }
+        Ok(Self { resource, adapter, thing })
+    }
+
+    /// The device, and its group: `7_0` is `7` and `0`; so is `7`.
+    pub(super) fn device_and_group(&self) -> (&'d str, &'d str) {
+        self.thing.split_once('_').unwrap_or((self.thing, "0"))
+    }
+
+    /// What a device subscribes to, with QoS 1: all that is for this adapter.
+    pub fn subscriptions(&self) -> [Subscription<'d>; 2] {
+        [true, false].map(|is_device| Subscription { address: *self, is_device })
+    }
+
+    /// What a topic says of the message. None: it is somebody else's, or none of a command.
+    pub(super) fn target<'t>(&self, topic: &'t str) -> Option<Target<'t>> {
+        let rest = topic.strip_prefix(PAYLOAD)?.strip_prefix("/mt:cmd/rt:")?;
+        let (kind, rest) = rest.split_once("/rn:")?;
+        let rest = rest.strip_prefix(self.resource)?.strip_prefix("/ad:")?;
+        let rest = rest.strip_prefix(self.adapter)?;
+        match kind {
+            "ad" => rest.is_empty().then_some(Target::Adapter),
+            "dev" => {
+                let (service, thing) = rest.strip_prefix("/sv:")?.split_once("/ad:")?;
+                let is_whole = !thing.contains('/') && !service.contains('/');
+                is_whole.then_some(Target::Device {
+                    service,
+                    is_ours: service == SERVICE && thing == self.thing,
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn has_only(text: &str, allowed: impl Fn(char) -> bool) -> bool {
+    (1..=Address::MAX_NAME_BYTES).contains(&text.len()) && text.chars().all(allowed)
+}
+
+impl fmt::Display for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { resource, adapter, thing } = self;
+        write!(f, "/rt:dev/rn:{resource}/ad:{adapter}/sv:{SERVICE}/ad:{thing}")
+    }
+}
+
+/// A topic filter; its text is what [`fmt::Display`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription<'d> {
+    address: Address<'d>,
+    is_device: bool,
+}
+
+impl fmt::Display for Subscription<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Address { resource, adapter, .. } = self.address;
+        let (kind, rest) = if self.is_device { ("dev", "/#") } else { ("ad", "") };
+        write!(f, "{PAYLOAD}/mt:cmd/rt:{kind}/rn:{resource}/ad:{adapter}{rest}")
+    }
+}
+
+/// Whom a command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target<'t> {
+    /// The adapter.
+    Adapter,
+    /// A service of a device.
+    Device { service: &'t str, is_ours: bool },
+}
+
+/// Who publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Face {
+    /// The device's `ota` service.
+    Device,
+    /// The adapter.
+    Adapter,
+}
+
+/// A topic to publish to.
+pub type Topic = heapless::String<MAX_REPLY_TOPIC_BYTES>;
+
+/// The topic of what nobody has asked for.
+pub(super) fn event(address: &Address<'_>, face: Face) -> Topic {
+    let mut topic = Topic::new();
+    let Address { resource, adapter, .. } = address;
+    // Names are short: it fits.
+    let _ = match face {
+        Face::Device => fmt::write(&mut topic, format_args!("{PAYLOAD}/mt:evt{address}")),
+        Face::Adapter => fmt::write(
+            &mut topic,
+            format_args!("{PAYLOAD}/mt:evt/rt:ad/rn:{resource}/ad:{adapter}"),
+        ),
+    };
+    topic
+}
+
+/// The topic of a direct reply: where the request says, if that makes a topic of replies or reports,
+/// or else the request's own with `evt` instead of `cmd`.
+pub(super) fn reply(request: &str, resp_to: Option<Text<'_>>) -> Topic {
+    let asked = resp_to.and_then(|topic| topic.decode_into().ok());
+    if let Some(topic) = asked.filter(|topic: &Topic| may_be_replied_to(topic)) {
+        return topic;
+    }
+    let mut topic = Topic::new();
+    let (head, tail) = request.split_once("/mt:cmd/").unwrap_or((request, ""));
+    // What is too long is a topic that is not ours, and then there is none.
+    if fmt::write(&mut topic, format_args!("{head}/mt:evt/{tail}")).is_err() {
+        topic.clear();
+    }
+    topic
+}
+
+/// The grammar of topics, and no command: a reply must not be one to somebody else.
+fn may_be_replied_to(topic: &str) -> bool {
+    let start = match topic.starts_with("pt:") {
+        true => Some(topic),
+        // A site's name may come first.
+        false => topic.split_once('/').map(|(_, rest)| rest),
+    };
+    let mut segments = start.unwrap_or_default().split('/');
+    let is_fair = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '~');
+    let is_segment = |segment: &str| {
+        let pair = segment.split_once(':');
+        pair.is_some_and(|(key, value)| {
+            !value.is_empty() && (key.chars().chain(value.chars())).all(is_fair)
+        })
+    };
+    segments.next() == Some(PAYLOAD)
+        && matches!(segments.next(), Some("mt:rsp" | "mt:evt"))
+        && segments.clone().next().is_some_and(|segment| segment.starts_with("rt:"))
+        && segments.all(is_segment)
+        && topic.chars().all(|c| !c.is_control() && !matches!(c, '+' | '#'))
+}
