@@ -43,12 +43,16 @@ pub(crate) fn harmless(json: &str) -> String {
     text
 }
 
-/// Calls `action` when Ctrl-C is pressed, which from now on does not end the program by itself.
+/// From now on Ctrl-C calls `action`; pressed again it ends the program.
 pub(crate) fn on_ctrl_c(action: impl FnOnce() + Send + 'static) -> Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::spawn(move || {
+        if runtime.block_on(tokio::signal::ctrl_c()).is_err() {
+            return;
+        }
+        action();
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            action();
+            std::process::exit(130);
         }
     });
     Ok(())

@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use ota_sim::device::Progress;
 use ota_sim::host::client::{PushEvent, PushOptions, Pushed, printable, push};
-use tokio::runtime;
 
 use super::progress::ProgressView;
 use super::remote;
@@ -74,7 +73,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         PushEvent::Again { reason } => view.line(&format!("again, because: {reason}")),
         PushEvent::BegunAgain => view.line("the device has lost the update: it is begun again"),
     };
-    give_up_on_ctrl_c(&push_options.stop)?;
+    // Such that the device is free for the next.
+    let stop = Arc::clone(&push_options.stop);
+    super::on_ctrl_c(move || stop.store(true, Ordering::Relaxed))?;
     let pushed = push(&mut client, &bundle, &push_options, &mut tell);
     view.end();
     let Pushed { version, is_committed } = pushed?;
@@ -93,18 +94,4 @@ pub(crate) fn run(options: &Options) -> Result<()> {
          OTA.Commit; or it goes back to the version before",
         push_options.commit_timeout_s
     ))
-}
-
-/// From now on Ctrl-C has the update given up, such that the device is free for the next; pressed again
-/// it ends the program.
-fn give_up_on_ctrl_c(stop: &Arc<AtomicBool>) -> Result<()> {
-    let stop = Arc::clone(stop);
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() && !stop.swap(true, Ordering::Relaxed) {}
-        });
-        std::process::exit(130)
-    });
-    Ok(())
 }

@@ -12,7 +12,7 @@ use ota_sim::host::server::Transport;
 use ota_sim::host::{DeviceHandle, DeviceHost, fimp};
 use rumqttc::MqttOptions;
 
-use super::transports::tell_once;
+use super::hint::tell_once;
 use crate::cli::broker::BrokerParser;
 use crate::cli::fimp::{Revision, address};
 use crate::cli::print;

@@ -2,6 +2,7 @@
 
 mod access;
 mod fimp;
+mod hint;
 mod transports;
 
 use std::future::poll_fn;

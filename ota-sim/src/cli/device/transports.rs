@@ -16,6 +16,7 @@ use ota_sim::host::{DeviceHost, http, mqtt, tcp, tls, udp};
 use rumqttc::MqttOptions;
 
 use super::fimp;
+use super::hint::{Hint, tell_once};
 use crate::cli::broker::BrokerParser;
 use crate::cli::print;
 
@@ -217,7 +218,7 @@ impl Taken {
         // HTTP comes last, and is what most look for; without it the first of the others is tried.
         let (http, authorities) = (self.http, self.authorities);
         let config = Config { access, ..Config::new("") };
-        let mut hint = Hint { config, is_due: http.is_none() };
+        let mut hint = Hint::new(config, http.is_none());
         if let Some(listener) = self.tcp {
             let url = format!("tcp://{}", listener.local_addr()?);
             print(format_args!("RPC at {url}{}", hint.take(ChannelKind::Tcp, &url, None)))?;
@@ -259,51 +260,6 @@ impl Taken {
             None => None,
         };
         Ok(Served { _http: http, _others: others })
-    }
-}
-
-/// Tells of the connection of client `id` to a broker: `line` when it is made, and why it ended. Each
-/// only once: a device reconnects at each reboot.
-pub(super) fn tell_once(
-    broker: Broker,
-    id: String,
-    line: String,
-) -> impl FnMut(Result<(), &rumqttc::ConnectionError>) {
-    let mut was_told = None;
-    move |state| {
-        if was_told.replace(state.is_ok()) == Some(state.is_ok()) {
-            return;
-        }
-        match state {
-            Ok(()) => drop(print(&line)),
-            Err(error) => {
-                let why = broker.explain(error, &id);
-                tracing::warn!("{broker}: {why}; trying again");
-            }
-        }
-    }
-}
-
-/// What to try first, told once.
-struct Hint {
-    config: Config<'static>,
-    is_due: bool,
-}
-
-impl Hint {
-    /// The end of the line about a transport.
-    fn take(&mut self, kind: ChannelKind, port: &str, authorities: Option<&Path>) -> String {
-        if !std::mem::take(&mut self.is_due) {
-            return String::new();
-        }
-        let mut words = format!("; try: ota-sim call --port {port}");
-        if !self.config.is_open(kind) {
-            words += " --creds USER:PASSWORD";
-        }
-        if let Some(path) = authorities {
-            words += &format!(" --ca {}", path.display());
-        }
-        words + " OTA.GetBootState; Ctrl-C ends"
     }
 }
 

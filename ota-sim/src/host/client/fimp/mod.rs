@@ -92,7 +92,7 @@ impl Listener {
     /// # Errors
     /// [`CallError`]: the connection is lost.
     pub fn next(&mut self, deadline: Instant) -> Result<Option<Message>, CallError> {
-        let message = self.0.receive(deadline)?;
+        let message = self.0.receive(deadline).map_err(lost)?;
         Ok(message.map(|found| Message { topic: found.topic, payload: found.payload.to_vec() }))
     }
 
@@ -140,8 +140,18 @@ impl Listener {
             "ctime": Timestamp::from_unix(since.as_secs()).rfc3339(),
             "uid": uid,
         });
-        self.0.publish(topic, message.to_string().as_bytes())?;
+        self.0.publish(topic, message.to_string().as_bytes()).map_err(lost)?;
         Ok(uid)
+    }
+}
+
+/// There is no call here, whose reply could be missing.
+fn lost(error: CallError) -> CallError {
+    match error {
+        CallError::Lost { url, reason } => {
+            CallError::Unreachable { url, reason: format!("the connection is lost ({reason})") }
+        }
+        other => other,
     }
 }
 
