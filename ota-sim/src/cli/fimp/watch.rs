@@ -22,6 +22,8 @@ use crate::cli::{harmless, on_ctrl_c, print};
 const RETRY: Duration = Duration::from_secs(1);
 /// One wait for a message; then the next begins.
 const WAIT: Duration = Duration::from_secs(3600);
+/// Who means well says less.
+const MAX_LINE_CHARS: usize = 400;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -109,7 +111,11 @@ fn line(at: Timestamp, message: &Message) -> String {
         (Err(error), Some(place)) => (place.to_string(), error.to_string()),
         (Err(error), None) => (printable(&message.topic), error.to_string()),
     };
-    format!("{} {place} {what}", at.rfc3339())
+    let line = format!("{} {place} {what}", at.rfc3339());
+    match line.char_indices().nth(MAX_LINE_CHARS) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
 }
 
 fn json_line(message: &Message) -> String {
@@ -141,6 +147,8 @@ mod tests {
         assert_eq!(said, "1970-01-01T00:00:00Z x/7_0 start");
         let said = line("pt:j1/mt:evt/rt:discovery", "\u{1b}[2J");
         assert!(said.contains("rt:discovery no FIMP message: "), "{said}");
+        let said = line("t", &format!(r#"{{"type":"{}"}}"#, "\u{e9}".repeat(100_000)));
+        assert_eq!((said.chars().count(), said.ends_with("...")), (403, true));
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use ota_rpc::fimp::{Address, Revision};
 
-use super::report::{Failure, Status, Transfer, printable_error};
+use super::report::{Failure, Status, Transfer};
 use super::status::CHECK;
 use super::{CallError, Hub};
+use crate::host::client::printable;
 use conversation::Conversation;
 
 /// How to install.
@@ -71,7 +72,7 @@ pub enum InstallError {
     #[error("the device has refused: {0}")]
     Refused(Failure),
     /// The end report says so: its error.
-    #[error("the update failed: {}", printable_error(.0))]
+    #[error("the update failed: {}", explain(.0))]
     Failed(String),
     /// Nobody has begun anything, and nobody answers.
     #[error("nobody answers for {address}: no start in {} s; {CHECK}", wait.as_secs())]
@@ -118,4 +119,20 @@ impl Hub {
     ) -> Result<Installed, InstallError> {
         Conversation::start(self, address, path, options, tell)?.run()
     }
+}
+
+/// The error of an end report, with what it stands for.
+fn explain(error: &str) -> String {
+    let means = match error {
+        "low_battery" => "the battery has not enough left for an update",
+        "not_upgradable" => "the device takes no update now",
+        "invalid_file" | "invalid_image" => {
+            "the file is no update for this device, is damaged, or is not there"
+        }
+        "needs_user_action" => "a user has to start it at the device",
+        "other" => "it was not fetched, was given up, or was rolled back",
+        "" => return "the device does not say why".to_owned(),
+        _ => return printable(error),
+    };
+    format!("{error} ({means})")
 }

@@ -158,9 +158,9 @@ impl Report {
     /// # Errors
     /// [`ReportError`].
     pub fn read(payload: &[u8]) -> Result<Self, ReportError> {
-        let wrong = |error: serde_json::Error| ReportError::Message(error.to_string());
-        let Envelope { name, val, corid, props } =
-            serde_json::from_slice(payload).map_err(wrong)?;
+        let Envelope { name, val, corid, props } = serde_json::from_slice(payload)
+            .and_then(object)
+            .map_err(|error| ReportError::Message(error.to_string()))?;
         let what = match name.as_str() {
             "evt.thing.inclusion_report" => {
                 let Inclusion { address, product_name, sw_ver } =
@@ -181,9 +181,14 @@ impl Report {
     }
 }
 
+/// Reads an object. Without this, a list of all its values would do.
+fn object<T: DeserializeOwned>(value: Value) -> serde_json::Result<T> {
+    serde_json::from_value::<Map<_, _>>(value).map(Value::Object).and_then(serde_json::from_value)
+}
+
 fn value<T: DeserializeOwned>(name: &'static str, value: Value) -> Result<T, ReportError> {
     let wrong = |error: serde_json::Error| ReportError::Value { name, reason: error.to_string() };
-    serde_json::from_value(value).map_err(wrong)
+    object(value).map_err(wrong)
 }
 
 fn transfer(val: Value) -> Result<Transfer, ReportError> {
@@ -278,22 +283,6 @@ impl fmt::Display for Failure {
             false => write!(f, " (of {})", printable(&self.command)),
         }
     }
-}
-
-/// The error of an end report, with what it stands for.
-pub(super) fn printable_error(error: &str) -> String {
-    let means = match error {
-        "low_battery" => "the battery has not enough left for an update",
-        "not_upgradable" => "the device takes no update now",
-        "invalid_file" | "invalid_image" => {
-            "the file is no update for this device, is damaged, or is not there"
-        }
-        "needs_user_action" => "a user has to start it at the device",
-        "other" => "it was not fetched, was given up, or was rolled back",
-        "" => return "the device does not say why".to_owned(),
-        _ => return printable(error),
-    };
-    format!("{error} ({means})")
 }
 
 #[cfg(test)]

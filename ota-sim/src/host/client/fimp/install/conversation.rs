@@ -113,9 +113,11 @@ impl<'c> Conversation<'c> {
                 // Nobody knows whether the command has got through.
                 Err(error) if matches!(self.phase, Phase::Asked { .. }) => return Err(error.into()),
                 Err(error) => {
-                    self.listener = None;
                     self.ask_at = Instant::now() + PAUSE;
-                    self.tell_once(InstallEvent::BrokerLost { reason: error.to_string() });
+                    // Once, however many attempts it takes.
+                    if self.listener.take().is_some() {
+                        self.tell_once(InstallEvent::BrokerLost { reason: error.to_string() });
+                    }
                 }
             }
         }

@@ -78,7 +78,10 @@ fn refusals_name_reason_and_command() {
 
 #[test]
 fn what_is_no_report_is_told() {
-    for text in ["", "x", "7", "[]", "{}", r#"{"type":7}"#, "{\"type\":\"\u{1b}", "\u{feff}{}"] {
+    let list = r#"["evt.ota_start.report",null,null,null]"#;
+    for text in
+        [list, "", "x", "7", "[]", "{}", r#"{"type":7}"#, "{\"type\":\"\u{1b}", "\u{feff}{}"]
+    {
         let error = Report::read(text.as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with("no FIMP message: "), "{text}: {error}");
     }
@@ -91,6 +94,7 @@ fn what_is_no_report_is_told() {
         ("progress", r#"{"progress":1,"remaining_min":18446744073709551615}"#),
         ("end", r#"{"success":"yes"}"#),
         ("end", "null"),
+        ("end", r#"[true,""]"#),
         ("status", "[]"),
         ("status", r#"{"state":1}"#),
     ] {
