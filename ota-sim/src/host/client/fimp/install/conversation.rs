@@ -253,3 +253,6 @@ impl<'c> Conversation<'c> {
         self.version
     }
 }
+
+#[cfg(test)]
+mod tests;
