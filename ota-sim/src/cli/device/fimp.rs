@@ -32,7 +32,7 @@ pub(super) struct Options {
     #[arg(default_value = "/rt:dev/rn:ota_sim/ad:1/sv:ota/ad:1")]
     fimp_address: Address<'static>,
     /// Wording of the service: what it advertises, and how it calls errors
-    #[arg(long, default_value = "draft", requires = "fimp")]
+    #[arg(long, value_name = "REVISION", default_value = "draft", requires = "fimp")]
     fimp_revision: Revision,
     /// Where update files are that the hub names
     #[arg(long, value_name = "FOLDER", default_value = ".", requires = "fimp")]
