@@ -125,32 +125,37 @@ fn make(world: &mut World<'_>, deed: Deed) {
     }
 }
 
-/// An end that says success is believed: is it true?
-fn check_successes(world: &mut World<'_>, known: &mut usize) -> Result<(), String> {
-    let ends = world.hub.all("evt.ota_end.report").count();
-    if ends == *known {
-        return Ok(());
+/// An end that says success is believed: was it true? A user may have gone back since, who is not
+/// told of by FIMP.
+fn check_successes(world: &World<'_>, committed: &[String]) -> Result<(), String> {
+    let successes = world.hub.updates.iter().filter(|update| update.error.as_deref() == Some(""));
+    match successes.count() {
+        told if told <= committed.len() => Ok(()),
+        told => Err(format!("{told} successes, and {committed:?} were committed")),
     }
-    *known = ends;
-    let is_success = world.hub.updates.last().is_some_and(|last| last.error.as_deref() == Some(""));
+}
+
+/// The update that runs and is there to stay, noted once for each time that it came to be so.
+fn note_committed(world: &mut World<'_>, committed: &mut Vec<String>, boots: &mut usize) {
+    let is_new = world.booted.len() > *boots;
     let runs = world.booted.last().cloned().unwrap_or_default();
-    // Only files with these versions can be installed.
-    if is_success && !runs.starts_with("2.") {
-        return Err(format!("a success, and {runs} runs"));
+    if is_new && runs.starts_with("2.") && world.device.answers() && world.is_committed() {
+        *boots = world.booted.len();
+        committed.push(runs);
     }
-    Ok(())
 }
 
 fn live(deeds: Vec<Deed>, commit_timeout_s: u32) -> Result<(), String> {
     with_world(Settings { commit_timeout_s, ..settings() }, |world| {
-        let mut known = 0;
+        let (mut committed, mut boots) = (Vec::new(), 0);
         for deed in deeds {
             make(world, deed);
             if world.powered_off {
                 world.power_on(3);
             }
             world.run(50);
-            check_successes(world, &mut known)?;
+            note_committed(world, &mut committed, &mut boots);
+            check_successes(world, &committed)?;
         }
         // In the end everything comes to rest, and is told.
         world.set_broker(true);
