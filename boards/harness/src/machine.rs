@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -101,8 +102,9 @@ impl Machine {
         let socket = |path: &Path| format!("{},server=on,wait=off", path.display());
         // All that the board says is in a file too, whoever listens.
         let serial = socket(&line) + ",logfile=" + &folder.path().join(LINE).display().to_string();
-        let mut child = board
-            .command(loader, flash, preload)
+        let mut command = board.command(loader, flash, preload);
+        not_without_parent(&mut command);
+        let mut child = command
             .args(["-chardev", &format!("socket,id=line,path={serial}"), "-serial", "chardev:line"])
             .args(["-qmp", &format!("unix:{}", socket(&control))])
             .stdin(Stdio::null())
@@ -139,7 +141,7 @@ impl Machine {
             Ok(Err(error)) => format!("{error:#}"),
             Err(error) => error.to_string(),
         };
-        let line = said(&self.folder, LINE);
+        let line = self.heard();
         let tail = &line[line.len().saturating_sub(QUOTED)..];
         let troubles = said(&self.folder, TROUBLES);
         format!("the board is at {at}; it said last \"{tail}\"; QEMU says \"{troubles}\"")
@@ -208,6 +210,11 @@ impl Machine {
         bail!("it says nothing of itself")
     }
 
+    /// All that it has said since it was switched on.
+    pub(crate) fn heard(&self) -> String {
+        said(&self.folder, LINE)
+    }
+
     /// Cuts the supply.
     pub(crate) fn cut(mut self) -> Result<()> {
         self.child.kill()?;
@@ -227,6 +234,23 @@ impl Drop for Machine {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Has the process killed when the thread that starts it ends, however that comes: a harness that is
+/// killed leaves no QEMU behind. No machine outlives its thread otherwise.
+#[expect(unsafe_code, reason = "the standard library has no other way to say this")]
+fn not_without_parent(command: &mut Command) {
+    let parent = Some(rustix::process::getpid());
+    let end_with_parent = move || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        match rustix::process::getppid() == parent {
+            true => Ok(()),
+            // It was too late.
+            false => Err(std::io::ErrorKind::NotFound.into()),
+        }
+    };
+    // SAFETY: two system calls, in which nothing is locked, allocated or shared with the parent.
+    unsafe { command.pre_exec(end_with_parent) };
 }
 
 /// What is in a file of a machine's folder, in characters that fit a terminal.
