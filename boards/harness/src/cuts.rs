@@ -30,7 +30,7 @@ use serde_json::json;
 
 use crate::board::Kind;
 use crate::machine::{Machine, Preload, Seen};
-use crate::scenarios::{Bench, LOOK, PATIENCE};
+use crate::scenarios::{Bench, PATIENCE, wait_until};
 use crate::writes::{Chance, Tear, Write, flash_after, read_log, read_words};
 
 /// How many cuts.
@@ -130,8 +130,7 @@ fn record(bench: &Bench<'_>) -> Result<Recording> {
     let preload = Preload { log: Some(log.clone()), ..bench.preload.clone() };
     let loader = bench.firmware.loader();
     let machine = Machine::start(bench.board(), &loader, &file, &preload)?;
-    install(&mut machine.client()?, &bundle)?;
-    wait_for_new(bench, &machine).context("the update without a cut")?;
+    machine.explain(update(bench, &machine, &bundle)).context("the update without a cut")?;
     machine.stop()?;
     let writes = read(bench, &log, &base)?;
     let rebuilt = flash_after(&base, &writes, writes.len(), Tear::Before, &mut Chance(0));
@@ -164,16 +163,10 @@ fn install(client: &mut Client, bundle: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the new image runs and is committed.
-fn wait_for_new(bench: &Bench<'_>, machine: &Machine) -> Result<()> {
-    let (new, deadline) = (expect_new(bench), Instant::now() + PATIENCE);
-    loop {
-        match machine.look_at_any() {
-            Ok(seen) if seen == new => return Ok(()),
-            seen => ensure!(Instant::now() < deadline, "not {new:?} but {seen:?}"),
-        }
-        std::thread::sleep(LOOK);
-    }
+/// Sends an update, and waits until it runs.
+fn update(bench: &Bench<'_>, machine: &Machine, bundle: &[u8]) -> Result<()> {
+    install(&mut machine.client()?, bundle)?;
+    wait_until(&expect_new(bench), || machine.look_at_any())
 }
 
 fn expect_new(bench: &Bench<'_>) -> Seen {
@@ -226,8 +219,8 @@ fn try_point(
         recording.staged
     );
     if seen == old && is_done_again(point, seed) {
-        install(&mut machine.client()?, &recording.bundle).context("the update once more")?;
-        wait_for_new(bench, &machine).context("the update once more")?;
+        let again = update(bench, &machine, &recording.bundle);
+        machine.explain(again).context("the update once more")?;
     }
     Ok(seen)
 }

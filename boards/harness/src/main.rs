@@ -1,6 +1,7 @@
 //! The boards' firmware in QEMU, driven from outside: over serial lines and networks only.
 //!
-//! [`board`] says what there is, [`firmware`] makes bundles of it, [`machine`] switches it on and off,
+//! [`board`] says what there is, [`firmware`] makes bundles of it, [`machine`] switches it on and off
+//! ([`monitor`]),
 //! [`scenarios`] are what it has to be able to do, [`cuts`] fail its supply ([`writes`]), and
 //! [`server`] is where it fetches updates.
 
@@ -8,6 +9,7 @@ mod board;
 mod cuts;
 mod firmware;
 mod machine;
+mod monitor;
 mod scenarios;
 mod server;
 mod writes;

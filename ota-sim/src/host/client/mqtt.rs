@@ -5,7 +5,7 @@ use std::time::Instant;
 use ota_rpc::framing::mqtt::ClientSource;
 use rumqttc::{Client, Connection, ConnectionError, Event, Packet, QoS, RecvTimeoutError};
 
-use super::{CallError, Link, Options};
+use super::{CallError, Link, Options, is_repeatable};
 use crate::host::broker::{Broker, network};
 
 /// Packets on their way to the broker.
@@ -96,7 +96,7 @@ impl Link for Session {
     }
 
     /// A broker drops what comes for a device that is away.
-    fn is_lossy(&self) -> bool {
-        true
+    fn may_repeat(&self, method: &str) -> bool {
+        is_repeatable(method)
     }
 }
