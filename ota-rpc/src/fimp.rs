@@ -307,6 +307,11 @@ impl<'d> Fimp<'d> {
         }
     }
 
+    /// An update waits for the user: [`Self::user_starts`].
+    pub fn waits_for_user(&self) -> bool {
+        self.phase == Phase::Waiting
+    }
+
     /// What is to be fetched: of the last [`Handled::fetch`], or [`Self::user_starts`].
     pub fn path(&self) -> &str {
         &self.path

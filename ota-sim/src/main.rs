@@ -25,6 +25,9 @@ enum Command {
     Call(cli::call::Options),
     /// Send an update to a device, over any transport
     Push(cli::push::Options),
+    /// Drive updates by FIMP, as a smart-home hub does, over its broker
+    #[command(subcommand)]
+    Fimp(cli::fimp::Command),
     /// Make firmware bundles, and look into them
     #[command(subcommand)]
     Bundle(cli::bundle::Command),
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Device(options) => cli::device::run(&options),
         Command::Call(options) => return cli::call::run(&options),
         Command::Push(options) => cli::push::run(&options),
+        Command::Fimp(command) => cli::fimp::run(&command),
         Command::Bundle(command) => cli::bundle::run(&command),
         #[cfg(feature = "compare")]
         Command::Compare(options) => cli::compare::run(&options),

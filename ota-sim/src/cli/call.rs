@@ -52,26 +52,5 @@ fn call(options: &Options) -> Result<()> {
         None => None,
     };
     let result = options.remote.client()?.call(&options.method, arguments.as_ref())?;
-    super::print(json(&result))
-}
-
-/// JSON fit for a terminal: characters that would control it are escaped, as JSON does it.
-fn json(value: &Value) -> String {
-    let mut text = String::new();
-    for c in format!("{value:#}").chars() {
-        match c.is_control() && c != '\n' {
-            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
-            false => text.push(c),
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn results_do_not_control_the_terminal() {
-        let value = serde_json::json!({ "a": "\u{1b}[2J\u{9b}2J\u{7f}" });
-        assert_eq!(super::json(&value), "{\n  \"a\": \"\\u001b[2J\\u009b2J\\u007f\"\n}");
-    }
+    super::print(super::harmless(&format!("{result:#}")))
 }

@@ -1,11 +1,13 @@
 //! The commands, one in each file, and what they share.
 
+pub(crate) mod broker;
 pub(crate) mod bundle;
 pub(crate) mod call;
 #[cfg(feature = "compare")]
 pub(crate) mod compare;
 pub(crate) mod cuts;
 pub(crate) mod device;
+pub(crate) mod fimp;
 pub(crate) mod flash;
 pub(crate) mod progress;
 pub(crate) mod push;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ota_sim::layout::{self, Board};
+use tokio::runtime;
 
 /// Prints what a command is for. A reader who has seen enough (`| head`) is no error.
 pub(crate) fn print(text: impl Display) -> Result<()> {
@@ -26,6 +29,29 @@ pub(crate) fn print(text: impl Display) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to standard output"),
     }
+}
+
+/// JSON fit for a terminal: characters that would control it are escaped, as JSON does it.
+pub(crate) fn harmless(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c.is_control() && c != '\n' {
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    text
+}
+
+/// Calls `action` when Ctrl-C is pressed, which from now on does not end the program by itself.
+pub(crate) fn on_ctrl_c(action: impl FnOnce() + Send + 'static) -> Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            action();
+        }
+    });
+    Ok(())
 }
 
 /// Reads a file whole.
@@ -113,6 +139,13 @@ mod tests {
         for text in ["", "localhost", "127.0.0.1:99999", "http://127.0.0.1:8080"] {
             assert!(address(text).unwrap_err().contains("HOST:PORT"), "{text}");
         }
+    }
+
+    #[test]
+    fn results_do_not_control_the_terminal() {
+        let value = serde_json::json!({ "a": "\u{1b}[2J\u{9b}2J\u{7f}" });
+        let text = harmless(&format!("{value:#}"));
+        assert_eq!(text, "{\n  \"a\": \"\\u001b[2J\\u009b2J\\u007f\"\n}");
     }
 
     #[test]

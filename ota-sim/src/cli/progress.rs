@@ -17,6 +17,10 @@ pub(crate) struct ProgressView {
     bytes_told: u32,
 }
 
+/// Bars.
+const BYTES: &str = "{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}";
+const PERCENT: &str = "[{bar:30}] {msg}";
+
 const FIRST_TOLD_BYTES: u32 = 32 * 1024;
 
 impl ProgressView {
@@ -33,7 +37,7 @@ impl ProgressView {
             return self.show_without_total(*received, version);
         };
         if self.is_terminal {
-            let bar = self.bar.get_or_insert_with(|| bar(self.prefix, total));
+            let bar = self.bar.get_or_insert_with(|| bar(self.prefix, BYTES, total));
             bar.set_message(version.clone());
             bar.set_position((*received).into());
             return;
@@ -52,6 +56,21 @@ impl ProgressView {
         if received >= self.bytes_told.saturating_mul(2).max(FIRST_TOLD_BYTES) {
             self.bytes_told = received;
             self.line(&format!("{version}: {received} bytes"));
+        }
+    }
+
+    /// So much has come of an update of which nobody tells the bytes; `left`: how long it takes.
+    pub(crate) fn show_percent(&mut self, percent: u8, left: &str) {
+        if self.is_terminal {
+            let bar = self.bar.get_or_insert_with(|| bar(self.prefix, PERCENT, 100));
+            bar.set_message(left.to_owned());
+            bar.set_position(percent.into());
+            return;
+        }
+        let quarters = u64::from(percent) / 25;
+        if quarters > self.quarters_told {
+            self.quarters_told = quarters;
+            self.line(left);
         }
     }
 
@@ -83,9 +102,8 @@ impl ProgressView {
     }
 }
 
-fn bar(prefix: &str, total: u32) -> ProgressBar {
-    let template =
-        format!("{prefix}{{msg}} [{{bar:30}}] {{bytes}} of {{total_bytes}}, {{bytes_per_sec}}");
+fn bar(prefix: &str, template: &str, total: u32) -> ProgressBar {
+    let template = format!("{prefix}{template}");
     // The template is a constant but for a prefix without braces; a plain bar is no harm either.
     let style = ProgressStyle::with_template(&template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

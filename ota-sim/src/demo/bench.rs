@@ -76,7 +76,7 @@ impl Bench {
                     ));
                 }
                 Notice::Ended { .. } | Notice::Event(Event::PowerLost) => view.end(),
-                Notice::Event(_) => {}
+                Notice::Event(_) | Notice::WaitsForUser => {}
             }
             // Nobody listens any more when the demo is over.
             let _ = sender.send(notice);

@@ -432,6 +432,11 @@ impl<'m, S: Storage + 'm> SimDevice<'m, S> {
         action.filter(|_| self.is_on())
     }
 
+    /// Whether an update waits for a user to start it.
+    pub fn waits_for_user(&self) -> bool {
+        self.session().is_some_and(Session::waits_for_user)
+    }
+
     fn session(&self) -> Option<&Session<'m>> {
         match &self.state {
             State::Running(session) => Some(session),

@@ -386,6 +386,10 @@ impl<'m> Session<'m> {
         starts.then(|| fetch(fimp.path(), settings, service))
     }
 
+    pub(super) fn waits_for_user(&self) -> bool {
+        self.fimp.as_ref().is_some_and(|(fimp, _)| fimp.waits_for_user())
+    }
+
     pub(super) fn fimp_report(&mut self, now_ms: u64) -> Option<FimpMessage> {
         self.service.platform_mut().now_ms = now_ms;
         let Self { updater, service, fimp, out, .. } = self;

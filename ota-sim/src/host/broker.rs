@@ -120,11 +120,15 @@ impl Broker {
 }
 
 impl Broker {
-    /// The `--port` of a client of the device `id`. Whoever has a login there knows it.
+    /// The `--port` of a client of the device `id`.
     pub fn url_of_client(&self, id: &str) -> String {
+        format!("{}/{id}", self.url_with_login())
+    }
+
+    /// The URL for a client. Whoever has a login there knows it.
+    pub fn url_with_login(&self) -> String {
         let login = if self.credentials.is_some() { "USER:PASSWORD@" } else { "" };
-        let scheme = self.scheme();
-        format!("{scheme}://{login}{}/{id}", self.address())
+        format!("{}://{login}{}", self.scheme(), self.address())
     }
 
     /// Why a connection of the client `id` ended, and what may help.

@@ -53,6 +53,8 @@ pub enum Notice {
         /// Offset in the bundle in bytes.
         offset: u32,
     },
+    /// An update has come by FIMP that a user has to start: [`DeviceHandle::user_starts`].
+    WaitsForUser,
     /// An update or a snapshot has ended, well or not.
     Ended {
         /// How, in the device's words.
@@ -206,6 +208,7 @@ impl DeviceHost {
                 resets: count_resets,
                 fetch: None,
                 was_busy: false,
+                did_wait: false,
                 received: None,
             };
             owner.start(0);
@@ -246,9 +249,7 @@ impl DeviceHost {
 
     /// A user starts the update that waits for that. False: none waits.
     pub fn user_starts(&self) -> bool {
-        let (answer, answered) = oneshot::channel();
-        self.order(Command::UserStarts(answer));
-        answered.blocking_recv().unwrap_or(false)
+        self.handle.user_starts()
     }
 
     fn order(&self, command: Command) {
@@ -282,6 +283,14 @@ impl DeviceHandle {
         // A device that has stopped drops the other end.
         self.queue.send(command).await;
         Pending { exchange, answered }
+    }
+
+    /// A user starts the update that waits for that. False: none waits. It blocks.
+    pub fn user_starts(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        // A device that has stopped drops the answer.
+        let _ = self.queue.send_at_once(Command::UserStarts(answer));
+        answered.blocking_recv().unwrap_or(false)
     }
 
     /// What the connection to the broker of FIMP has to say.
@@ -389,6 +398,8 @@ struct Owner<'m, S, C> {
     fetch: Option<Fetch>,
     /// An update or a snapshot was running at the last look.
     was_busy: bool,
+    /// An update waited for a user.
+    did_wait: bool,
     /// How many bytes of an update had come then.
     received: Option<u32>,
 }
@@ -608,6 +619,10 @@ impl<'m, S: Storage + 'm, C: Clock> Owner<'m, S, C> {
             && let Some(message) = self.device.message()
         {
             (self.observer)(Notice::Ended { message: message.to_owned() });
+        }
+        let waits = self.device.waits_for_user();
+        if !std::mem::replace(&mut self.did_wait, waits) && waits {
+            (self.observer)(Notice::WaitsForUser);
         }
         while let Some(event) = self.device.take_event() {
             if matches!(event, Event::Reset(_) | Event::PowerLost) {

@@ -29,9 +29,15 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::with_input(folder, arguments, Stdio::null())
+    }
+
+    /// The same with something on its standard input.
+    pub(crate) fn with_input(folder: &Path, arguments: &[&str], input: Stdio) -> Self {
         let mut process = Command::new(PROGRAM)
             .current_dir(folder)
             .args(arguments)
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

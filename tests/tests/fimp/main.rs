@@ -3,7 +3,7 @@
 //! [`decoder`] knows what may be on the wire, and nothing of our code; [`hub`] judges the order in which
 //! it comes; [`world`] is a device with its flash, power and time; [`rig`] one on a real broker.
 
-#[path = "../rpc/broker.rs"]
+#[path = "../../../ota-sim/tests/support/broker.rs"]
 mod broker;
 mod cuts;
 mod decoder;

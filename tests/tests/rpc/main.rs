@@ -2,6 +2,7 @@
 //! broker and a real pseudo terminal.
 
 mod auth;
+#[path = "../../../ota-sim/tests/support/broker.rs"]
 mod broker;
 mod clock;
 mod crowd;

@@ -1,6 +1,7 @@
 //! `ota-sim device`: a device whose flash is a file, with its RPC on real transports.
 
 mod access;
+mod fimp;
 mod transports;
 
 use std::future::poll_fn;
@@ -8,6 +9,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -76,6 +78,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         engine,
         commit_timeout_s: seconds.context("--commit-timeout is too long")?,
         access,
+        epoch_ms: unix_ms(),
+        fimp: options.transports.fimp.settings(),
         ..Settings::new(super::forever(&options.id), engine.platform)
     };
     super::print(format_args!(
@@ -87,12 +91,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut view = ProgressView::new("");
     let observer = move |notice| tell(&mut view, &notice);
     let host = DeviceHost::start(board, settings, storage, RealClock::new(), observer)?;
+    options.transports.fimp.start(&host)?;
     let transports = transports.serve(&host, access)?;
     ctrl_c.wait()?;
     // The device first: whoever waits for a reply is told that there will be none.
     drop(host);
     drop(transports);
     super::print("switched off")
+}
+
+/// What the clock on the wall says, in ms since 1970.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The flash file, made if need be, and its board.
@@ -146,6 +157,7 @@ fn tell(view: &mut ProgressView, notice: &Notice) {
             view.resumed(*offset);
             view.line(&format!("update goes on at byte {offset}"));
         }
+        Notice::WaitsForUser => view.line(fimp::WAITS),
         Notice::Ended { message } => {
             view.end();
             // A snapshot that ended well leaves nothing to say.

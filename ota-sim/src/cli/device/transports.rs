@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use clap::builder::TypedValueParser;
-use clap::error::ErrorKind;
 use ota_rpc::auth::Access;
 use ota_rpc::{ChannelKind, Config};
-use ota_sim::host::broker::{Broker, BrokerError};
+use ota_sim::host::broker::Broker;
 use ota_sim::host::serial::SerialLine;
 use ota_sim::host::server::{Bound, Server, Transport};
 use ota_sim::host::{DeviceHost, http, mqtt, tcp, tls, udp};
 use rumqttc::MqttOptions;
 
+use super::fimp;
+use crate::cli::broker::BrokerParser;
 use crate::cli::print;
 
 #[derive(Args)]
@@ -47,6 +47,8 @@ pub(super) struct Options {
     /// Serial port, such as /dev/ttyUSB0; pty: a pseudo terminal, whose name is printed
     #[arg(long, value_name = "PATH")]
     serial: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) fimp: fimp::Options,
     /// Listen where others can reach the device, although anybody may then replace the firmware
     #[arg(long)]
     insecure: bool,
@@ -77,6 +79,7 @@ pub(super) struct Taken {
     tcp: Option<TcpListener>,
     udp: Option<UdpSocket>,
     mqtt: Option<(Broker, MqttOptions)>,
+    fimp: Option<fimp::Taken>,
     /// The certificate that clients of the HTTP server have to be given.
     authorities: Option<PathBuf>,
     serial: Option<SerialLine>,
@@ -121,15 +124,22 @@ impl Options {
             || self.tcp.is_some()
             || self.udp.is_some()
             || self.mqtt.is_some()
+            || self.fimp.is_used()
             || self.serial.is_some();
-        ensure!(is_heard, "nobody could call the device: give --tcp, --udp, --mqtt or --serial");
+        ensure!(
+            is_heard,
+            "nobody could call the device: give --tcp, --udp, --mqtt, --fimp or --serial"
+        );
+        self.fimp.check(self.insecure)?;
         ensure!(
             http.is_some() || self.tls_cert.is_none(),
             "--tls-cert is for the HTTP server, which is off"
         );
         ensure!(
-            self.ca.is_none() || self.mqtt.as_ref().is_some_and(|broker| broker.is_tls),
-            "--ca is for a broker with TLS: give --mqtt mqtts://..."
+            self.ca.is_none()
+                || self.mqtt.as_ref().is_some_and(|broker| broker.is_tls)
+                || self.fimp.is_tls(),
+            "--ca is for a broker with TLS: give --mqtt or --fimp mqtts://..."
         );
         Ok(())
     }
@@ -185,6 +195,7 @@ impl Options {
             tcp: self.tcp.map(bind_tcp).transpose()?,
             udp: self.udp.map(bind_udp).transpose()?,
             mqtt,
+            fimp: self.fimp.take(device_id, self.ca.as_deref())?,
             authorities: self
                 .tls_cert
                 .as_deref()
@@ -223,21 +234,12 @@ impl Taken {
             let handle = host.handle();
             let id = options.client_id();
             let hint = hint.take(ChannelKind::Mqtt, &broker.url_of_client(&id), None);
-            // Told once: a device reconnects at each reboot.
-            let mut was_told = None;
-            let tell = move |state: Result<(), &rumqttc::ConnectionError>| {
-                if was_told.replace(state.is_ok()) == Some(state.is_ok()) {
-                    return;
-                }
-                match state {
-                    Ok(()) => drop(print(format_args!("RPC at {broker}/{id}{hint}"))),
-                    Err(error) => {
-                        let why = broker.explain(error, &id);
-                        tracing::warn!("{broker}: {why}; trying again");
-                    }
-                }
-            };
+            let line = format!("RPC at {broker}/{id}{hint}");
+            let tell = tell_once(broker, id, line);
             others.push(Transport::start("mqtt", move || mqtt::serve(options, handle, tell))?);
+        }
+        if let Some(fimp) = self.fimp {
+            others.push(fimp.serve(host)?);
         }
         if let Some(line) = self.serial {
             let path = line.path().display().to_string();
@@ -257,6 +259,28 @@ impl Taken {
             None => None,
         };
         Ok(Served { _http: http, _others: others })
+    }
+}
+
+/// Tells of the connection of client `id` to a broker: `line` when it is made, and why it ended. Each
+/// only once: a device reconnects at each reboot.
+pub(super) fn tell_once(
+    broker: Broker,
+    id: String,
+    line: String,
+) -> impl FnMut(Result<(), &rumqttc::ConnectionError>) {
+    let mut was_told = None;
+    move |state| {
+        if was_told.replace(state.is_ok()) == Some(state.is_ok()) {
+            return;
+        }
+        match state {
+            Ok(()) => drop(print(&line)),
+            Err(error) => {
+                let why = broker.explain(error, &id);
+                tracing::warn!("{broker}: {why}; trying again");
+            }
+        }
     }
 }
 
@@ -303,25 +327,5 @@ fn open_serial(path: &Path) -> Result<SerialLine> {
         _ => SerialLine::open(path).with_context(|| {
             format!("{}: cannot be opened as a serial port (pty: make one)", path.display())
         }),
-    }
-}
-
-/// Reads a broker. What is no broker is told without its password: the library's own words quote it.
-#[derive(Clone)]
-struct BrokerParser;
-
-impl TypedValueParser for BrokerParser {
-    type Value = Broker;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        _: Option<&clap::Arg>,
-        value: &std::ffi::OsStr,
-    ) -> Result<Broker, clap::Error> {
-        value.to_string_lossy().parse().map_err(|error: BrokerError| {
-            let message = format!("--mqtt {error}\n");
-            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
-        })
     }
 }

@@ -5,8 +5,10 @@
 //!              -> login: answers challenges
 //! push         -> Client::call: OTA.Status, Begin, Write ..., End
 //! ```
-//! It blocks. A connection is made with the first call, kept, and made again when it is lost.
+//! [`fimp`] is the other side of FIMP. It all blocks. A connection is made with the first call, kept, and made again when it is lost.
 
+mod broker;
+pub mod fimp;
 #[cfg(test)]
 mod hostile;
 mod http;
