@@ -76,7 +76,7 @@ pub(crate) struct Seen {
     pub(crate) is_committed: bool,
 }
 
-/// Files in a machine's folder: what the board says on its serial line, and QEMU of its own troubles.
+/// Files in a machine's folder: what the board says on its serial line, and QEMU of its troubles.
 const LINE: &str = "heard";
 const TROUBLES: &str = "troubles";
 
@@ -236,8 +236,8 @@ impl Drop for Machine {
     }
 }
 
-/// Has the process killed when the thread that starts it ends, however that comes: a harness that is
-/// killed leaves no QEMU behind. No machine outlives its thread otherwise.
+/// Has the process killed when the thread that starts it ends, however that comes: a harness that
+/// is killed leaves no QEMU behind. No machine outlives its thread otherwise.
 #[expect(unsafe_code, reason = "the standard library has no other way to say this")]
 fn not_without_parent(command: &mut Command) {
     let parent = Some(rustix::process::getpid());
