@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use ota_core::crc::crc32;
 use ota_sim::host::client::{Client, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,8 +19,8 @@ use crate::board::{Board, MINI};
 use crate::monitor::Monitor;
 
 /// What a board is asked.
-const ASK: &[u8] =
-    b"\n{\"id\":1,\"method\":\"Sys.GetInfo\"}\n{\"id\":2,\"method\":\"OTA.GetBootState\"}\n";
+const QUESTIONS: [&str; 2] =
+    [r#"{"id":1,"method":"Sys.GetInfo"}"#, r#"{"id":2,"method":"OTA.GetBootState"}"#];
 /// Without an answer, it is asked again.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// How long anything may take on a busy computer.
@@ -76,7 +77,7 @@ pub(crate) struct Seen {
     pub(crate) is_committed: bool,
 }
 
-/// Files in a machine's folder: what the board says on its serial line, and QEMU of its own troubles.
+/// Files in a machine's folder: what the board says on its serial line, and QEMU of its troubles.
 const LINE: &str = "heard";
 const TROUBLES: &str = "troubles";
 
@@ -186,10 +187,14 @@ impl Machine {
         let stream = UnixStream::connect(&self.line)?;
         stream.set_read_timeout(Some(ASK_EVERY))?;
         let mut lines = BufReader::new(stream);
+        // With a CRC each: a reset may swallow the end of one and the beginning of the other.
+        let ask =
+            QUESTIONS.map(|question| format!("\n{question}{:08x}", crc32(question.as_bytes())));
+        let ask = (ask.concat() + "\n").into_bytes();
         let deadline = Instant::now() + PATIENCE;
         let (mut line, mut info, mut state) = (Vec::new(), Value::Null, Value::Null);
         while Instant::now() < deadline {
-            lines.get_mut().write_all(ASK)?;
+            lines.get_mut().write_all(&ask)?;
             // An answer that comes in pieces goes on in the line.
             while lines.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
                 let frame = frame(&line);
@@ -236,8 +241,8 @@ impl Drop for Machine {
     }
 }
 
-/// Has the process killed when the thread that starts it ends, however that comes: a harness that is
-/// killed leaves no QEMU behind. No machine outlives its thread otherwise.
+/// Has the process killed when the thread that starts it ends, however that comes: a harness that
+/// is killed leaves no QEMU behind. No machine outlives its thread otherwise.
 #[expect(unsafe_code, reason = "the standard library has no other way to say this")]
 fn not_without_parent(command: &mut Command) {
     let parent = Some(rustix::process::getpid());

@@ -115,7 +115,7 @@ pub(crate) fn pull_update(bench: &Bench<'_>) -> Result<Option<usize>> {
 }
 
 fn pull(bench: &Bench<'_>, machine: &Machine, server: &Server) -> Result<()> {
-    // What comes is for an application that runs: on a busy computer it may take a while to come up.
+    // Not before the application runs: on a busy computer that takes longer than this client waits.
     let seen = machine.look()?;
     ensure!(seen == bench.expect("1.0.0", 0, true), "before the download: {seen:?}");
     // QEMU's name for this computer.
@@ -211,7 +211,7 @@ fn push_into_recovery(bench: &Bench<'_>, machine: &Machine) -> Result<Seen> {
 }
 
 /// Sends an update over the serial line.
-fn send(client: &mut Client, bundle: &[u8], commit_timeout_s: u32) -> Result<Pushed> {
+pub(crate) fn send(client: &mut Client, bundle: &[u8], commit_timeout_s: u32) -> Result<Pushed> {
     let options = PushOptions { commit_timeout_s, ..PushOptions::default() };
     Ok(push(client, bundle, &options, &mut |_| ())?)
 }
@@ -256,7 +256,7 @@ fn make_newer(board: &Board, flash: &mut [u8]) {
 }
 
 /// Flips bits in the image of a slot.
-fn destroy(board: &Board, flash: &mut [u8], slot: usize) {
+pub(crate) fn destroy(board: &Board, flash: &mut [u8], slot: usize) {
     let places = board.places();
     let app = places.layout().slots[slot].app;
     let place = app.address as usize + 1000;
