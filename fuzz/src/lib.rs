@@ -8,6 +8,7 @@
 
 mod descriptor;
 mod engine;
+mod fimp;
 mod framings;
 mod http;
 mod input;
@@ -18,6 +19,7 @@ mod rpc;
 
 pub use descriptor::descriptor_decode;
 pub use engine::engine_ops;
+pub use fimp::fimp;
 pub use framings::framings;
 pub use http::http;
 pub use json::json_scan;
@@ -34,4 +36,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("json_scan", json_scan),
     ("framings", framings),
     ("http", http),
+    ("fimp", fimp),
 ];

@@ -25,12 +25,13 @@ pub(crate) fn service_with(access: Access<'_>) -> Service<'_, Board> {
 pub(crate) struct Engine {
     written: u32,
     refuses_jobs: bool,
+    pub(crate) note: [u8; 16],
 }
 
 impl Engine {
     /// One that refuses whatever takes time, so that every reply comes at once.
     pub(crate) fn without_jobs() -> Self {
-        Self { written: 0, refuses_jobs: true }
+        Self { refuses_jobs: true, ..Self::default() }
     }
 
     fn job(&self) -> Result<(), TooBig> {

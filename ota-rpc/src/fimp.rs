@@ -44,8 +44,6 @@ mod envelope;
 mod note;
 mod progress;
 mod report;
-#[cfg(test)]
-mod tests;
 mod time;
 mod track;
 

@@ -31,7 +31,7 @@ pub(crate) fn command(session: &mut Session, options: &Options) -> Result<()> {
     test::close(session, result)
 }
 
-/// All cuts of two boards take a quarter of an hour on two idle cores.
+/// All cuts of two boards take an hour on two idle cores.
 const LIMIT: Duration = Duration::from_secs(2 * 3600);
 
 /// How many power cuts the harness makes.
@@ -40,7 +40,7 @@ pub(crate) enum Cuts {
     None,
     /// 60 or more for each board, chosen by a seed
     Sample,
-    /// Every write of an update, torn three ways: a quarter of an hour
+    /// Every write of an update, torn three ways: an hour
     All,
 }
 

@@ -13,7 +13,7 @@ pub(crate) const TARGETS: [&str; 3] =
     ["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
 
 /// Packages with the feature choices a firmware makes.
-const BUILDS: [(&str, &[&str]); 8] = [
+const BUILDS: [(&str, &[&str]); 9] = [
     ("ota-core", &[]),
     ("ota-core", &["--features=defmt"]),
     ("ota-core", &["--no-default-features"]),
@@ -22,6 +22,7 @@ const BUILDS: [(&str, &[&str]); 8] = [
     ("ota-rpc", &[]),
     ("ota-rpc", &["--features=defmt"]),
     ("ota-rpc", &["--no-default-features"]),
+    ("ota-rpc", &["--features=fimp,async"]),
 ];
 
 /// Folders whose sources must not name the allocator.

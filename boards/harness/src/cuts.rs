@@ -1,17 +1,21 @@
-//! The supply fails in an update, at every write.
+//! The supply fails while a board changes what it runs, at every write.
 //!
-//! One whole update is recorded: the board with version 1.0.0 takes 2.0.0 over its serial line, boots
-//! it on trial, and the new image commits itself. Then the flash after every possible cut is built
-//! on this computer, and the real firmware is booted from each. What must hold:
+//! Each [`Course`] is recorded once, write by write: an update over the serial line, one with which
+//! the record turns over, an image that is rolled back, a recovery. Then the flash after every
+//! possible cut is built on this computer, and the real firmware is booted from each. It must hold:
 //!
-//! * a complete image runs, 1.0.0 or 2.0.0: never the loader's recovery, never neither;
+//! * a complete image runs, 1.0.0 or 2.0.0; in recovery, 2.0.0, or else the loader says that
+//!   nothing does;
 //! * what the board says of itself is true: the active slot is the one of that version, and it is
 //!   committed;
-//! * before the last write to the slot it is 1.0.0, after the last write of all it is 2.0.0.
+//! * before the last write to the slot it is not 2.0.0, after the last write of all it is; an image
+//!   that crashes never stays.
 //!
 //! A few updates are cut live, by killing QEMU: in the midst of a write where the flash is a drive,
 //! between two where it is in the processor. The flash that is left must be the one that was built,
 //! byte by byte. And after some cuts the update is done once more.
+
+mod recording;
 
 use std::fs;
 use std::path::Path;
@@ -24,41 +28,49 @@ use anyhow::{Context, Result, anyhow, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
-use ota_sim::app::Behaviour;
 use ota_sim::host::client::Client;
 use serde_json::json;
 
-use crate::board::Kind;
+use crate::board::{Board, Kind};
 use crate::machine::{Machine, Preload, Seen};
-use crate::scenarios::{Bench, LOOK, PATIENCE};
-use crate::writes::{Chance, Tear, Write, flash_after, read_log, read_words};
+use crate::scenarios::{Bench, PATIENCE, wait_until};
+use crate::writes::{Chance, Tear, Write, flash_after};
+use recording::{Course, Recording, read};
 
 /// How many cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Cuts {
     /// None.
     None,
-    /// 60 or more, chosen by the seed: half of them outside of the image.
+    /// 60 or more, chosen by the seed.
     Sample,
-    /// Every write, torn three ways.
+    /// Every write of an update, and those of the other courses that are outside of the image, torn
+    /// three ways.
     All,
+}
+
+impl Cuts {
+    /// Of so many cuts, one is followed by another update.
+    fn again(self) -> usize {
+        match self {
+            Self::None | Self::Sample => 8,
+            Self::All => 24,
+        }
+    }
 }
 
 /// Bytes of a piece of an update: every board takes so much.
 const PIECE: usize = 512;
-/// Cuts inside the image in a sample, and outside of it.
-const SAMPLE: usize = 32;
 /// Updates that are cut live.
 const LIVE: usize = 4;
 /// How long to wait for a board without a supply.
 const QUICK: Duration = Duration::from_secs(5);
-/// Of so many cuts, one is followed by another update.
-const AGAIN: usize = 24;
 
 /// What came of the cuts of a board.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
-    pub(crate) writes: usize,
+    /// Of each course: its name and its writes.
+    pub(crate) writes: Vec<(String, usize)>,
     pub(crate) boots: usize,
     pub(crate) old: usize,
     pub(crate) again: usize,
@@ -66,37 +78,36 @@ pub(crate) struct Summary {
     pub(crate) failures: Vec<String>,
 }
 
-/// An update, recorded.
-struct Recording {
-    base: Vec<u8>,
-    writes: Vec<Write>,
-    /// Behind the last write to the new image's slot.
-    staged: usize,
-    bundle: Vec<u8>,
-}
-
 /// A place and a way to cut.
 type Point = (usize, Tear);
+/// One in a course.
+type Cut<'r> = (&'r Recording, Point);
 
 /// Cuts the supply of a board.
 pub(crate) fn run(bench: &Bench<'_>, cuts: Cuts, seed: u64) -> Result<Summary> {
-    let recording = record(bench)?;
-    let points = choose(&recording, cuts, seed);
-    let summary = Mutex::new(Summary { writes: recording.writes.len(), ..Summary::default() });
+    let recordings: Vec<Recording> =
+        Course::ALL.iter().map(|course| Recording::new(bench, *course)).collect::<Result<_>>()?;
+    let points: Vec<Cut<'_>> = recordings
+        .iter()
+        .flat_map(|one| choose(bench.board(), one, cuts, seed).into_iter().map(move |at| (one, at)))
+        .collect();
+    let writes = recordings.iter().map(|one| (format!("{:?}", one.course), one.writes.len()));
+    let summary = Mutex::new(Summary { writes: writes.collect(), ..Summary::default() });
     let next = AtomicUsize::new(0);
     let worker = |number: usize| {
-        while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = try_point(bench, &recording, *point, seed, number);
+        while let Some((recording, point)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = try_point(bench, recording, *point, (seed, cuts.again()), number);
             let Ok(mut summary) = summary.lock() else { return };
             summary.boots += 1;
             match result {
-                Ok(seen) => {
-                    summary.old += usize::from(seen.version == OLD);
-                    summary.again += usize::from(is_done_again(*point, seed));
+                Ok(tried) => {
+                    summary.old += usize::from(tried.seen.version != NEW);
+                    summary.again += usize::from(tried.is_done_again);
                 }
-                Err(error) => summary
-                    .failures
-                    .push(format!("cut {} {:?} of seed {seed}: {error:#}", point.0, point.1)),
+                Err(error) => summary.failures.push(format!(
+                    "{:?}, cut {} {:?} of seed {seed}: {error:#}",
+                    recording.course, point.0, point.1
+                )),
             }
         }
     };
@@ -105,8 +116,9 @@ pub(crate) fn run(bench: &Bench<'_>, cuts: Cuts, seed: u64) -> Result<Summary> {
         (0..threads).for_each(|number| drop(scope.spawn(move || worker(number))));
     });
     let mut summary = summary.into_inner().map_err(|_| anyhow!("a worker has panicked"))?;
+    let [update, ..] = &recordings[..] else { return Ok(summary) };
     for number in 0..LIVE {
-        match cut_live(bench, &recording, number, seed) {
+        match cut_live(bench, update, number, seed) {
             Ok(()) => summary.live += 1,
             Err(error) => summary.failures.push(format!("live cut {number}: {error:#}")),
         }
@@ -116,42 +128,6 @@ pub(crate) fn run(bench: &Bench<'_>, cuts: Cuts, seed: u64) -> Result<Summary> {
 
 const OLD: &str = "1.0.0";
 const NEW: &str = "2.0.0";
-
-/// Does the update once, with every write logged.
-fn record(bench: &Bench<'_>) -> Result<Recording> {
-    // A device that has settled: its first boot writes too.
-    let (machine, file) = bench.start("base", &bench.factory)?;
-    ensure!(machine.look()? == bench.expect(OLD, 0, true), "a new device");
-    machine.stop()?;
-    let base = fs::read(&file)?;
-    let apps = bench.board().cut_apps;
-    let bundle = bench.firmware.bundle(apps, NEW, Behaviour::Healthy)?;
-    let log = bench.file("log");
-    let preload = Preload { log: Some(log.clone()), ..bench.preload.clone() };
-    let loader = bench.firmware.loader();
-    let machine = Machine::start(bench.board(), &loader, &file, &preload)?;
-    install(&mut machine.client()?, &bundle)?;
-    wait_for_new(bench, &machine).context("the update without a cut")?;
-    machine.stop()?;
-    let writes = read(bench, &log, &base)?;
-    let rebuilt = flash_after(&base, &writes, writes.len(), Tear::Before, &mut Chance(0));
-    ensure!(rebuilt == fs::read(&file)?, "the log of the writes is not what was written");
-    let places = bench.board().places();
-    let slot = places.layout().slots[1].app;
-    let is_slot = |write: &Write| {
-        (slot.address as usize..(slot.address + slot.size) as usize).contains(&write.offset)
-    };
-    let staged = writes.iter().rposition(is_slot).context("nothing was staged")? + 1;
-    Ok(Recording { base, writes, staged, bundle })
-}
-
-fn read(bench: &Bench<'_>, log: &Path, base: &[u8]) -> Result<Vec<Write>> {
-    let page = bench.board().places().part().shape.sector_size as usize;
-    match bench.board().kind {
-        Kind::Drive => read_log(log),
-        Kind::Internal => read_words(log, base, page),
-    }
-}
 
 /// Sends an update that commits itself; the board boots it afterwards. Never more than once.
 fn install(client: &mut Client, bundle: &[u8]) -> Result<()> {
@@ -164,44 +140,51 @@ fn install(client: &mut Client, bundle: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the new image runs and is committed.
-fn wait_for_new(bench: &Bench<'_>, machine: &Machine) -> Result<()> {
-    let (new, deadline) = (expect_new(bench), Instant::now() + PATIENCE);
-    loop {
-        match machine.look_at_any() {
-            Ok(seen) if seen == new => return Ok(()),
-            seen => ensure!(Instant::now() < deadline, "not {new:?} but {seen:?}"),
-        }
-        std::thread::sleep(LOOK);
-    }
+/// Sends an update, and waits until it runs.
+fn update(bench: &Bench<'_>, machine: &Machine, bundle: &[u8]) -> Result<()> {
+    install(&mut machine.client()?, bundle)?;
+    wait_until(&expect_new(bench), || machine.look_at_any())
 }
 
 fn expect_new(bench: &Bench<'_>) -> Seen {
     Seen { app: bench.board().cut_app.to_owned(), ..bench.expect(NEW, 1, true) }
 }
 
-fn choose(recording: &Recording, cuts: Cuts, seed: u64) -> Vec<Point> {
+/// Where a course is cut. In a sample, so many inside the image, and so many outside of it.
+fn choose(board: &Board, recording: &Recording, cuts: Cuts, seed: u64) -> Vec<Point> {
     let end = recording.writes.len();
-    let every = |range: std::ops::Range<usize>| {
-        range.flat_map(|at| Tear::ALL.map(|tear| (at, tear))).collect::<Vec<_>>()
+    // The last writes of the slot are its descriptor.
+    let near = recording.staged.saturating_sub(3);
+    let (staging, rest): (Vec<usize>, Vec<usize>) = match recording.course {
+        Course::Update | Course::Recovery => ((0..near).collect(), (near..end).collect()),
+        // Before, it is an update as any other.
+        Course::RollBack => (Vec::new(), (near..end).collect()),
+        Course::TurnOver => (Vec::new(), recording.record_writes(board).collect()),
     };
-    match cuts {
-        Cuts::None => Vec::new(),
-        Cuts::All => [every(0..end), vec![(end, Tear::Before)]].concat(),
-        Cuts::Sample => {
-            let mut chance = Chance(seed);
-            // The last writes of the slot are its descriptor.
-            let near = recording.staged.saturating_sub(3);
-            let mut take = |mut points: Vec<Point>| {
-                while points.len() > SAMPLE {
-                    points.swap_remove(chance.below(points.len()));
-                }
-                points
-            };
-            let (staging, rest) = (take(every(0..near)), take(every(near..end)));
-            [staging, rest, vec![(end, Tear::Before)]].concat()
+    let (most_staging, most_rest) = match (cuts, recording.course) {
+        (Cuts::None, _) => return Vec::new(),
+        (Cuts::All, Course::Update) => (usize::MAX, usize::MAX),
+        (Cuts::All, _) => (100, usize::MAX),
+        (Cuts::Sample, Course::Update) => (12, 12),
+        (Cuts::Sample, Course::Recovery) => (6, 8),
+        (Cuts::Sample, Course::RollBack | Course::TurnOver) => (0, 12),
+    };
+    let mut chance = Chance(seed);
+    let mut take = |places: Vec<usize>, most: usize| {
+        let mut points: Vec<Point> =
+            places.into_iter().flat_map(|at| Tear::ALL.map(|tear| (at, tear))).collect();
+        while points.len() > most {
+            points.swap_remove(chance.below(points.len()));
         }
-    }
+        points
+    };
+    [take(staging, most_staging), take(rest, most_rest), vec![(end, Tear::Before)]].concat()
+}
+
+/// A board that was switched on after a cut.
+struct Tried {
+    seen: Seen,
+    is_done_again: bool,
 }
 
 /// Boots the firmware from the flash after a cut, and judges.
@@ -209,31 +192,28 @@ fn try_point(
     bench: &Bench<'_>,
     recording: &Recording,
     point: Point,
-    seed: u64,
+    (seed, again): (u64, usize),
     worker: usize,
-) -> Result<Seen> {
+) -> Result<Tried> {
     let (at, tear) = point;
     let flash = after(recording, point, seed);
     let (machine, _) = bench.start(&format!("cut{worker}"), &flash)?;
     let seen = machine.look_at_any()?;
-    let (old, new) = (bench.expect(OLD, 0, true), expect_new(bench));
-    let end = recording.writes.len();
-    let may_be_old = at < end;
-    let may_be_new = at >= recording.staged;
     ensure!(
-        (may_be_old && seen == old) || (may_be_new && seen == new),
-        "{seen:?} runs after {at} of {end} writes ({} of them staging), torn {tear:?}",
+        recording.allows(bench, at, &seen),
+        "{seen:?} runs after {at} of {} writes ({} of them staging), torn {tear:?}",
+        recording.writes.len(),
         recording.staged
     );
-    if seen == old && is_done_again(point, seed) {
-        install(&mut machine.client()?, &recording.bundle).context("the update once more")?;
-        wait_for_new(bench, &machine).context("the update once more")?;
+    // Where the image crashes, another update is no end.
+    let is_done_again = seen.version != NEW
+        && recording.course != Course::RollBack
+        && Chance(seed ^ ((at as u64) << 2 | tear as u64)).below(again) == 0;
+    if is_done_again {
+        let updated = update(bench, &machine, &recording.bundle);
+        machine.explain(updated).context("the update once more")?;
     }
-    Ok(seen)
-}
-
-fn is_done_again((at, tear): Point, seed: u64) -> bool {
-    Chance(seed ^ ((at as u64) << 2 | tear as u64)).below(AGAIN) == 0
+    Ok(Tried { seen, is_done_again })
 }
 
 fn after(recording: &Recording, (at, tear): Point, seed: u64) -> Vec<u8> {

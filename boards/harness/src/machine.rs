@@ -1,26 +1,32 @@
 //! A board under power: a QEMU process, its serial line and its supply switch.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use ota_core::crc::crc32;
 use ota_sim::host::client::{Client, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::board::{Board, MINI};
+use crate::monitor::Monitor;
 
 /// What a board is asked.
-const ASK: &[u8] =
-    b"\n{\"id\":1,\"method\":\"Sys.GetInfo\"}\n{\"id\":2,\"method\":\"OTA.GetBootState\"}\n";
+const QUESTIONS: [&str; 2] =
+    [r#"{"id":1,"method":"Sys.GetInfo"}"#, r#"{"id":2,"method":"OTA.GetBootState"}"#];
 /// Without an answer, it is asked again.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// How long anything may take on a busy computer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of what a board said last that an error quotes.
+const QUOTED: usize = 400;
 
 /// The library that is put under QEMU, and what it is to do.
 #[derive(Clone, Default)]
@@ -71,11 +77,14 @@ pub(crate) struct Seen {
     pub(crate) is_committed: bool,
 }
 
+/// Files in a machine's folder: what the board says on its serial line, and QEMU of its troubles.
+const LINE: &str = "heard";
+const TROUBLES: &str = "troubles";
+
 /// A running board. It is off when this is dropped.
 pub(crate) struct Machine {
     child: Child,
-    /// QEMU's monitor, which has said hello.
-    control: Option<BufReader<UnixStream>>,
+    monitor: RefCell<Monitor>,
     /// Its serial line.
     line: PathBuf,
     folder: TempDir,
@@ -91,35 +100,52 @@ impl Machine {
     ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (line, control) = (folder.path().join("line"), folder.path().join("control"));
-        let socket = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
-        let child = board
-            .command(loader, flash, preload)
-            .args(["-serial", &socket(&line), "-qmp", &socket(&control)])
+        let socket = |path: &Path| format!("{},server=on,wait=off", path.display());
+        // All that the board says is in a file too, whoever listens.
+        let serial = socket(&line) + ",logfile=" + &folder.path().join(LINE).display().to_string();
+        let mut command = board.command(loader, flash, preload);
+        not_without_parent(&mut command);
+        let mut child = command
+            .args(["-chardev", &format!("socket,id=line,path={serial}"), "-serial", "chardev:line"])
+            .args(["-qmp", &format!("unix:{}", socket(&control))])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.path().join("said"))?)
+            .stderr(fs::File::create(folder.path().join(TROUBLES))?)
             .spawn()
             .context("qemu-system-arm")?;
-        let mut machine = Self { child, control: None, line, folder };
         let deadline = Instant::now() + PATIENCE;
-        machine.control = loop {
-            if let Ok(stream) = UnixStream::connect(&control) {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                let mut control = BufReader::new(stream);
-                control.read_line(&mut String::new())?;
-                // It carries out commands when all else is set up, the serial line too.
-                command(&mut control, "qmp_capabilities")?;
-                break Some(control);
+        let monitor = loop {
+            let error = match Monitor::connect(&control, PATIENCE) {
+                Ok(monitor) => break RefCell::new(monitor),
+                Err(error) => error,
+            };
+            let is_on = matches!(child.try_wait(), Ok(None));
+            if !is_on || Instant::now() >= deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                let troubles = said(&folder, TROUBLES);
+                bail!("QEMU does not start: {error:#}; {troubles}");
             }
-            ensure!(machine.is_on() && Instant::now() < deadline, "QEMU: {}", machine.said());
             std::thread::sleep(Duration::from_millis(2));
         };
-        Ok(machine)
+        Ok(Self { child, monitor, line, folder })
     }
 
-    /// What QEMU says of its own troubles.
-    fn said(&self) -> String {
-        fs::read_to_string(self.folder.path().join("said")).unwrap_or_default()
+    /// With a failure, where the board was then, and what it and QEMU had said.
+    pub(crate) fn explain<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| error.context(self.state()))
+    }
+
+    fn state(&self) -> String {
+        let at = match self.monitor.try_borrow_mut().map(|mut monitor| monitor.places()) {
+            Ok(Ok(places)) => places,
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(error) => error.to_string(),
+        };
+        let line = self.heard();
+        let tail = &line[line.len().saturating_sub(QUOTED)..];
+        let troubles = said(&self.folder, TROUBLES);
+        format!("the board is at {at}; it said last \"{tail}\"; QEMU says \"{troubles}\"")
     }
 
     pub(crate) fn is_on(&mut self) -> bool {
@@ -149,18 +175,26 @@ impl Machine {
 
     /// Asks it what it runs.
     pub(crate) fn look(&self) -> Result<Seen> {
-        look(&mut self.client()?)
+        self.explain(self.client().and_then(|mut client| look(&mut client)))
     }
 
     /// The same, of applications too that do not answer but tell their state when a line comes.
     pub(crate) fn look_at_any(&self) -> Result<Seen> {
+        self.explain(self.hear())
+    }
+
+    fn hear(&self) -> Result<Seen> {
         let stream = UnixStream::connect(&self.line)?;
         stream.set_read_timeout(Some(ASK_EVERY))?;
         let mut lines = BufReader::new(stream);
+        // With a CRC each: a reset may swallow the end of one and the beginning of the other.
+        let ask =
+            QUESTIONS.map(|question| format!("\n{question}{:08x}", crc32(question.as_bytes())));
+        let ask = (ask.concat() + "\n").into_bytes();
         let deadline = Instant::now() + PATIENCE;
         let (mut line, mut info, mut state) = (Vec::new(), Value::Null, Value::Null);
         while Instant::now() < deadline {
-            lines.get_mut().write_all(ASK)?;
+            lines.get_mut().write_all(&ask)?;
             // An answer that comes in pieces goes on in the line.
             while lines.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
                 let frame = frame(&line);
@@ -181,6 +215,11 @@ impl Machine {
         bail!("it says nothing of itself")
     }
 
+    /// All that it has said since it was switched on.
+    pub(crate) fn heard(&self) -> String {
+        said(&self.folder, LINE)
+    }
+
     /// Cuts the supply.
     pub(crate) fn cut(mut self) -> Result<()> {
         self.child.kill()?;
@@ -190,8 +229,7 @@ impl Machine {
 
     /// Switches it off between two writes, with all that was written in the file.
     pub(crate) fn stop(mut self) -> Result<()> {
-        let mut control = self.control.take().context("QEMU has no monitor")?;
-        command(&mut control, "quit")?;
+        self.monitor.get_mut().execute("quit", &json!({}))?;
         self.wait_until_off()
     }
 }
@@ -203,11 +241,27 @@ impl Drop for Machine {
     }
 }
 
-/// Has QEMU carry out a command.
-fn command(control: &mut BufReader<UnixStream>, name: &str) -> Result<()> {
-    writeln!(control.get_mut(), "{}", json!({ "execute": name }))?;
-    control.read_line(&mut String::new())?;
-    Ok(())
+/// Has the process killed when the thread that starts it ends, however that comes: a harness that
+/// is killed leaves no QEMU behind. No machine outlives its thread otherwise.
+#[expect(unsafe_code, reason = "the standard library has no other way to say this")]
+fn not_without_parent(command: &mut Command) {
+    let parent = Some(rustix::process::getpid());
+    let end_with_parent = move || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        match rustix::process::getppid() == parent {
+            true => Ok(()),
+            // It was too late.
+            false => Err(std::io::ErrorKind::NotFound.into()),
+        }
+    };
+    // SAFETY: two system calls, in which nothing is locked, allocated or shared with the parent.
+    unsafe { command.pre_exec(end_with_parent) };
+}
+
+/// What is in a file of a machine's folder, in characters that fit a terminal.
+fn said(folder: &TempDir, name: &str) -> String {
+    let bytes = fs::read(folder.path().join(name)).unwrap_or_default();
+    bytes.trim_ascii().escape_ascii().to_string()
 }
 
 /// Asks a board what it runs.

@@ -1,13 +1,14 @@
 //! The boards' firmware in QEMU, driven from outside: over serial lines and networks only.
 //!
-//! [`board`] says what there is, [`firmware`] makes bundles of it, [`machine`] switches it on and off,
-//! [`scenarios`] are what it has to be able to do, [`cuts`] fail its supply ([`writes`]), and
-//! [`server`] is where it fetches updates.
+//! [`board`] says what there is, [`firmware`] makes bundles of it, [`machine`] switches it on and
+//! off ([`monitor`]), [`scenarios`] are what it has to be able to do, [`cuts`] fail its supply
+//! ([`writes`]), and [`server`] is where it fetches updates.
 
 mod board;
 mod cuts;
 mod firmware;
 mod machine;
+mod monitor;
 mod scenarios;
 mod server;
 mod writes;
@@ -157,9 +158,12 @@ impl Row {
 
 fn words(summary: &Summary, seed: u64) -> String {
     let Summary { writes, boots, old, again, live, failures } = summary;
+    let writes: Vec<String> =
+        writes.iter().map(|(course, writes)| format!("{course} {writes} writes")).collect();
     format!(
-        "{writes} writes in the update, {boots} boots after cuts (seed {seed}): {old} old image, {} \
-         new, {} failed; {again} updated once more, {live} cut live",
+        "{}; {boots} boots after cuts (seed {seed}): {old} without the new image, {} \
+         with it, {} failed; {again} updated once more, {live} cut live",
+        writes.join(", "),
         boots - old - failures.len().min(boots - old),
         failures.len(),
     )

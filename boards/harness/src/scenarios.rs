@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use ota_core::crc::crc32;
+use ota_core::flash::Extent;
 use ota_sim::app::Behaviour;
 use ota_sim::host::client::{Client, PushError, PushOptions, Pushed, push};
 use serde_json::json;
@@ -18,7 +20,7 @@ use crate::server::Server;
 /// How long a board may take to come back with another version.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
-pub(crate) const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A board on the bench, with flash files of its own.
 pub(crate) struct Bench<'b> {
@@ -77,6 +79,16 @@ pub(crate) fn boot(bench: &Bench<'_>) -> Result<u128> {
 /// The flash afterwards, with 1.0.0 in slot 0 and 2.0.0 in slot 1.
 pub(crate) fn push_update(bench: &Bench<'_>) -> Result<Vec<u8>> {
     let (machine, file) = bench.start("push", &bench.factory)?;
+    machine.explain(push_and_commit(bench, &machine))?;
+    machine.stop()?;
+    let machine = bench.resume(&file)?;
+    let seen = machine.look()?;
+    ensure!(seen == bench.expect("2.0.0", 1, true), "switched on again: {seen:?}");
+    machine.stop()?;
+    Ok(fs::read(file)?)
+}
+
+fn push_and_commit(bench: &Bench<'_>, machine: &Machine) -> Result<()> {
     let mut client = machine.client()?;
     let pushed = send(&mut client, &bench.firmware.app("2.0.0")?, 300)?;
     ensure!(pushed == Pushed { version: "2.0.0".to_owned(), is_committed: false }, "{pushed:?}");
@@ -85,13 +97,7 @@ pub(crate) fn push_update(bench: &Bench<'_>) -> Result<Vec<u8>> {
     client.call("OTA.Commit", None)?;
     let seen = look(&mut client)?;
     ensure!(seen == bench.expect("2.0.0", 1, true), "committed: {seen:?}");
-    drop(client);
-    machine.stop()?;
-    let machine = bench.resume(&file)?;
-    let seen = machine.look()?;
-    ensure!(seen == bench.expect("2.0.0", 1, true), "switched on again: {seen:?}");
-    machine.stop()?;
-    Ok(fs::read(file)?)
+    Ok(())
 }
 
 /// The board fetches an update, and goes on answering meanwhile. None: it has no network.
@@ -104,11 +110,19 @@ pub(crate) fn pull_update(bench: &Bench<'_>) -> Result<Option<usize>> {
     let length = bundle.len();
     let server = Server::start(bundle)?;
     let (machine, _) = bench.start("pull", &bench.factory)?;
+    machine.explain(pull(bench, &machine, &server))?;
+    Ok(Some(length))
+}
+
+fn pull(bench: &Bench<'_>, machine: &Machine, server: &Server) -> Result<()> {
+    // Not before the application runs: on a busy computer that takes longer than this client waits.
+    let seen = machine.look()?;
+    ensure!(seen == bench.expect("1.0.0", 0, true), "before the download: {seen:?}");
     // QEMU's name for this computer.
     let url = format!("http://10.0.2.2:{}/fw.zip", server.port);
     // The reply comes at the end, or after 15 s: too late for this client.
     let asked = machine
-        .client_with(Duration::from_secs(1))?
+        .client_with(Duration::from_secs(2))?
         .call("OTA.Update", Some(&json!({ "url": url, "commit_timeout": 0 })));
     let mut client = machine.client()?;
     let status = client.call("OTA.Status", None)?;
@@ -116,14 +130,17 @@ pub(crate) fn pull_update(bench: &Bench<'_>) -> Result<Option<usize>> {
     let seen = look(&mut client)?;
     ensure!(seen == bench.expect("1.0.0", 0, true), "in the middle of a download: {seen:?}");
     server.go_on();
-    wait_for(&mut client, &bench.expect("2.0.0", 1, true))?;
-    Ok(Some(length))
+    wait_for(&mut client, &bench.expect("2.0.0", 1, true))
 }
 
 /// Images that do not prove themselves give way: one that nobody commits, one that crashes at its
 /// start.
 pub(crate) fn roll_back(bench: &Bench<'_>) -> Result<()> {
     let (machine, _) = bench.start("rollback", &bench.factory)?;
+    machine.explain(give_way(bench, &machine))
+}
+
+fn give_way(bench: &Bench<'_>, machine: &Machine) -> Result<()> {
     let mut client = machine.client()?;
     let pushed = send(&mut client, &bench.firmware.app("2.0.0")?, 3)?;
     ensure!(pushed.version == "2.0.0" && !pushed.is_committed, "on trial: {pushed:?}");
@@ -150,6 +167,31 @@ pub(crate) fn recover(bench: &Bench<'_>, flash: &[u8]) -> Result<()> {
     let mut flash = fs::read(&file)?;
     destroy(bench.board(), &mut flash, 0);
     let (machine, file) = bench.start("recover", &flash)?;
+    let healthy = machine.explain(push_into_recovery(bench, &machine))?;
+    machine.stop()?;
+    let seen = bench.resume(&file)?.look()?;
+    ensure!(seen == healthy, "recovered, and switched on again: {seen:?}");
+    make_newer(bench.board(), &mut flash);
+    let (machine, _) = bench.start("newer", &flash)?;
+    machine.explain(without_recovery(&machine))
+}
+
+/// The record is of a later format, and there is nothing to boot: the loader says so, and goes on
+/// saying so.
+fn without_recovery(machine: &Machine) -> Result<()> {
+    let complaint = "boot: no recovery: the boot record has format 2";
+    let deadline = Instant::now() + PATIENCE;
+    while machine.heard().matches(complaint).count() < 3 {
+        ensure!(Instant::now() < deadline, "it does not say what is wrong");
+        std::thread::sleep(LOOK);
+    }
+    let starts = machine.heard().matches("boot: recovery, because").count();
+    ensure!(starts == 1, "it was reset: {starts} starts");
+    Ok(())
+}
+
+/// What the board answers afterwards.
+fn push_into_recovery(bench: &Bench<'_>, machine: &Machine) -> Result<Seen> {
     let mut client = machine.client()?;
     let seen = look(&mut client)?;
     ensure!(seen.app == bench.board().recovery && seen.version.is_empty(), "no slot: {seen:?}");
@@ -165,33 +207,56 @@ pub(crate) fn recover(bench: &Bench<'_>, flash: &[u8]) -> Result<()> {
         healthy.app == bench.board().app && healthy.version == "4.0.0" && healthy.is_committed,
         "recovered: {healthy:?}"
     );
-    drop(client);
-    machine.stop()?;
-    let seen = bench.resume(&file)?.look()?;
-    ensure!(seen == healthy, "recovered, and switched on again: {seen:?}");
-    Ok(())
+    Ok(healthy)
 }
 
 /// Sends an update over the serial line.
-fn send(client: &mut Client, bundle: &[u8], commit_timeout_s: u32) -> Result<Pushed> {
+pub(crate) fn send(client: &mut Client, bundle: &[u8], commit_timeout_s: u32) -> Result<Pushed> {
     let options = PushOptions { commit_timeout_s, ..PushOptions::default() };
     Ok(push(client, bundle, &options, &mut |_| ())?)
 }
 
 /// Waits until the board is as expected.
 fn wait_for(client: &mut Client, expected: &Seen) -> Result<()> {
+    wait_until(expected, || look(client))
+}
+
+/// Looks at a board again and again until it is as expected.
+pub(crate) fn wait_until(expected: &Seen, mut look: impl FnMut() -> Result<Seen>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match look(client) {
+        let is_over = Instant::now() >= deadline;
+        match look() {
             Ok(seen) if seen == *expected => return Ok(()),
-            seen => ensure!(Instant::now() < deadline, "not {expected:?} but {seen:?}"),
+            Ok(seen) => ensure!(!is_over, "not {expected:?} but {seen:?}"),
+            Err(error) if is_over => {
+                return Err(error.context(format!("nothing that is {expected:?}")));
+            }
+            Err(_) => {}
         }
         std::thread::sleep(LOOK);
     }
 }
 
+/// Makes each boot record one of the next format, which has the same fields
+/// (docs/format/boot-record.md, section 2).
+fn make_newer(board: &Board, flash: &mut [u8]) {
+    const STRIDE: usize = 92;
+    let places = board.places();
+    let Extent { address, size, .. } = places.layout().record;
+    let sector = places.part().shape.sector_size as usize;
+    for sector in flash[address as usize..][..size as usize].chunks_mut(sector) {
+        for cell in sector.chunks_exact_mut(STRIDE).filter(|cell| cell[0] == b'O') {
+            cell[2] = 2;
+            let end = 4 + usize::from(cell[3]);
+            let crc = crc32(&cell[..end]);
+            cell[end..end + 4].copy_from_slice(&crc.to_le_bytes());
+        }
+    }
+}
+
 /// Flips bits in the image of a slot.
-fn destroy(board: &Board, flash: &mut [u8], slot: usize) {
+pub(crate) fn destroy(board: &Board, flash: &mut [u8], slot: usize) {
     let places = board.places();
     let app = places.layout().slots[slot].app;
     let place = app.address as usize + 1000;

@@ -9,6 +9,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use ota_core::flash::Extent;
 
 /// One write: a program that clears bits, or an erase that sets all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +96,11 @@ pub(crate) fn read_words(path: &Path, flash: &[u8], page: usize) -> Result<Vec<W
 }
 
 impl Write {
+    /// Whether it changes this part of the flash.
+    pub(crate) fn is_within(&self, extent: Extent) -> bool {
+        (extent.address as usize..(extent.address + extent.size) as usize).contains(&self.offset)
+    }
+
     /// Does it.
     pub(crate) fn apply(&self, flash: &mut [u8]) {
         flash[self.offset..][..self.bytes.len()].copy_from_slice(&self.bytes);

@@ -27,7 +27,8 @@ pub fn run() -> ! {
     panic!("there is nothing to do")
 }
 
-fn behaviour() -> Behaviour {
+/// What the image that runs is marked to do.
+pub(crate) fn behaviour() -> Behaviour {
     let Ok(mut map) = OneDevice::new(crate::flash(), LAYOUT) else { panic!("the layout is wrong") };
     running_slot().map_or(Behaviour::Healthy, |slot| Behaviour::in_slot(&mut map, slot))
 }

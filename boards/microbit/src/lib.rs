@@ -58,6 +58,25 @@ pub fn running_slot() -> Option<u8> {
     SLOTS.iter().position(holds).map(|slot| slot as u8)
 }
 
+/// A program that is linked for a slot, and does nothing but `run`.
+#[macro_export]
+macro_rules! program {
+    ($run:path) => {
+        /// The loader passes interrupts on.
+        #[cortex_m_rt::exception]
+        unsafe fn DefaultHandler(number: i16) {
+            if number == $crate::uart::INTERRUPT {
+                $crate::uart::interrupt();
+            }
+        }
+
+        #[cortex_m_rt::entry]
+        fn main() -> ! {
+            $run()
+        }
+    };
+}
+
 /// A start that comes to a panic is one that failed: the loader counts it.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {

@@ -6,13 +6,15 @@
 //! {"src":"microbit","method":"Mini.State",
 //!  "params":{"version":"1.0.0","slot":0,"active":0,"committed":true}}
 //! ```
-//! It cannot be updated; the loader's recovery can.
+//! It cannot be updated; the loader's recovery can. Of the marks of images it knows `crashes`.
 
 use cortex_m::peripheral::SCB;
 use embedded_io::{Read as _, ReadReady as _, Write as _};
 use ota_core::MIN_BUFFER;
 use ota_core::descriptor::Descriptor;
 
+use crate::app::behaviour;
+use crate::behaviour::Behaviour;
 use crate::device::{Engine, open};
 use crate::uart::Uart;
 use crate::{clock, running_slot, watchdog};
@@ -23,6 +25,9 @@ const PERIOD_MS: u64 = 1000;
 pub fn run() -> ! {
     watchdog::feed();
     clock::start();
+    if behaviour() == Behaviour::Crashes {
+        SCB::sys_reset();
+    }
     match &mut open(&mut [0; MIN_BUFFER], false) {
         Ok(ota) => serve(Uart::new(), ota),
         Err(_) => panic!("the loader writes a record before it starts anybody"),

@@ -220,3 +220,53 @@ fn may_be_replied_to(topic: &str) -> bool {
         && segments.all(is_segment)
         && topic.chars().all(|c| !c.is_control() && !matches!(c, '+' | '#'))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_written() {
+        for text in ["/rt:dev/rn:zw/ad:1/sv:ota/ad:7", "/rt:dev/rn:x_y-2/ad:b/sv:ota/ad:aB3_0"] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!(address.to_string(), text);
+            assert_eq!(Address::parse(&text[1..]), Ok(address));
+        }
+        let address = Address::parse("rt:dev/rn:zw/ad:1/sv:ota/ad:7_2").unwrap();
+        assert_eq!(address.device_and_group(), ("7", "2"));
+        let filters = address.subscriptions().map(|filter| filter.to_string());
+        assert_eq!(filters, ["pt:j1/mt:cmd/rt:dev/rn:zw/ad:1/#", "pt:j1/mt:cmd/rt:ad/rn:zw/ad:1"]);
+        let long = "x".repeat(33);
+        for (text, error) in [
+            ("", AddressError::Segments),
+            ("//rt:dev/rn:zw/ad:1/sv:ota/ad:7", AddressError::Segments),
+            ("/rt:dev/rn:zw/ad:1/sv:ota", AddressError::Segments),
+            ("/rt:dev/rn:zw/ad:1/sv:ota/ad:7/", AddressError::Segments),
+            ("/rt:ad/rn:zw/ad:1/sv:ota/ad:7", AddressError::Segments),
+            ("/rt:dev/rn:zw/ad:1/sv:lock/ad:7", AddressError::Segments),
+            ("/rt:dev/rn:/ad:1/sv:ota/ad:7", AddressError::Name),
+            ("/rt:dev/rn:a b/ad:1/sv:ota/ad:7", AddressError::Name),
+            ("/rt:dev/rn:#/ad:1/sv:ota/ad:7", AddressError::Name),
+            (&format!("/rt:dev/rn:{long}/ad:1/sv:ota/ad:7"), AddressError::Name),
+            ("/rt:dev/rn:zw/ad:/sv:ota/ad:7", AddressError::Ad),
+            ("/rt:dev/rn:zw/ad:1/sv:ota/ad:aa:bb", AddressError::Ad),
+            ("/rt:dev/rn:zw/ad:1/sv:ota/ad:7_", AddressError::Ad),
+            ("/rt:dev/rn:zw/ad:1/sv:ota/ad:7_0_0", AddressError::Ad),
+            (&format!("/rt:dev/rn:zw/ad:1/sv:ota/ad:{long}"), AddressError::Ad),
+        ] {
+            assert_eq!(Address::parse(text), Err(error), "{text}");
+        }
+    }
+
+    /// Names are so short that no topic of ours is cut off.
+    #[test]
+    fn the_longest_address_has_room_in_a_topic() {
+        let long = "x".repeat(Address::MAX_NAME_BYTES);
+        let thing = format!("{long}_{long}");
+        let address = Address { resource: &long, adapter: &long, thing: &thing };
+        assert_eq!(event(&address, Face::Device), *format!("pt:j1/mt:evt{address}"));
+    }
+}

@@ -12,7 +12,7 @@ const MAX_REMAINING_S: u64 = 359_999;
 pub(super) struct Progress {
     percent: u8,
     remaining_s: Option<u64>,
-    /// Bytes in 1,024 ms, smoothed.
+    /// Bytes in 2^20 ms, smoothed.
     rate: Option<u64>,
     /// What had come at the last look at the rate, and when.
     sample: Option<(u32, u64)>,
@@ -35,7 +35,7 @@ impl Progress {
         let passed_ms = now_ms.saturating_sub(since_ms);
         if passed_ms >= SAMPLE_MS {
             self.sample = Some((received, now_ms));
-            let bytes = u64::from(received.saturating_sub(last)) << 10;
+            let bytes = u64::from(received.saturating_sub(last)) << 20;
             let now = bytes.checked_div(passed_ms).unwrap_or(0);
             // A quarter of what is new, so that a pause does not make an eternity.
             let smooth = |rate: u64| rate.saturating_mul(3).saturating_add(now) >> 2;
@@ -44,9 +44,10 @@ impl Progress {
         let Some(size) = size else { return };
         // As long as the end was not looked at, it is not there.
         self.grow(percent(received, size).min(99));
-        let left = u64::from(size.saturating_sub(received)) << 10;
+        let left = u64::from(size.saturating_sub(received)) << 20;
         let remaining_ms = left.checked_div(self.rate.unwrap_or(0));
-        self.remaining_s = remaining_ms.map(|ms| ms.div_ceil(1000).min(MAX_REMAINING_S));
+        self.remaining_s =
+            remaining_ms.map(|ms| (ms.saturating_add(500) / 1000).min(MAX_REMAINING_S));
     }
 
     /// All has come.

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rumqttc::{
-    ConnectReturnCode, ConnectionError, MqttOptions, NetworkOptions, StateError, TlsConfiguration,
-    Transport,
+    AsyncClient, ClientError, ConnectReturnCode, ConnectionError, MqttOptions, NetworkOptions, QoS,
+    StateError, SubscribeFilter, TlsConfiguration, Transport,
 };
 
 use super::tls::{self, TlsError};
@@ -180,6 +180,16 @@ pub(super) fn network() -> NetworkOptions {
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     network
+}
+
+/// Subscribes to all of `filters`, with QoS 1: one confirmation comes. To be called when nothing else
+/// waits to be sent, so that there is room.
+pub(super) fn subscribe<F: ToString>(
+    client: &AsyncClient,
+    filters: impl IntoIterator<Item = F>,
+) -> Result<(), ClientError> {
+    let filter = |filter: F| SubscribeFilter::new(filter.to_string(), QoS::AtLeastOnce);
+    client.try_subscribe_many(filters.into_iter().map(filter))
 }
 
 impl std::fmt::Display for Broker {

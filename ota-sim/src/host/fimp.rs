@@ -17,7 +17,7 @@ use rumqttc::{
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::broker::network;
+use super::broker::{network, subscribe};
 use super::owner::DeviceHandle;
 use crate::device::FimpMessage;
 
@@ -123,23 +123,14 @@ impl Connection {
         mut events: EventLoop,
         on_state: &mut impl FnMut(Result<(), &ConnectionError>),
     ) -> Result<Infallible, ConnectionError> {
-        let mut subscriptions = 0;
         loop {
             match events.poll().await? {
                 Event::Incoming(Packet::ConnAck(_)) => {
-                    subscriptions = 0;
-                    for filter in self.address.subscriptions() {
-                        subscriptions += 1;
-                        // There is room: nothing else was sent yet.
-                        let _ = self.client.try_subscribe(filter.to_string(), QoS::AtLeastOnce);
-                    }
+                    let _ = subscribe(&self.client, self.address.subscriptions());
                 }
                 Event::Incoming(Packet::SubAck(_)) => {
-                    subscriptions -= 1;
-                    if subscriptions == 0 {
-                        self.connect().await;
-                        on_state(Ok(()));
-                    }
+                    self.connect().await;
+                    on_state(Ok(()));
                 }
                 Event::Incoming(Packet::Publish(publish)) => self.take(publish).await,
                 Event::Outgoing(Outgoing::Publish(number)) => {

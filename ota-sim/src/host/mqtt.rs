@@ -18,7 +18,7 @@ use rumqttc::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::broker::network;
+use super::broker::{network, subscribe};
 use super::owner::{Answer, DeviceHandle, Exchange, Peer, Pending};
 
 /// Requests that wait for their replies, or those for the broker; more are dropped.
@@ -90,23 +90,12 @@ impl Connection {
         mut events: EventLoop,
         on_state: &mut impl FnMut(Result<(), &ConnectionError>),
     ) -> Result<Infallible, ConnectionError> {
-        let mut subscriptions = 0;
         loop {
             match events.poll().await? {
                 Event::Incoming(Packet::ConnAck(_)) => {
-                    subscriptions = 0;
-                    for filter in mqtt::subscriptions(&self.device_id) {
-                        subscriptions += 1;
-                        // There is room: nothing else was sent yet.
-                        let _ = self.client.try_subscribe(filter.to_string(), QoS::AtLeastOnce);
-                    }
+                    let _ = subscribe(&self.client, mqtt::subscriptions(&self.device_id));
                 }
-                Event::Incoming(Packet::SubAck(_)) => {
-                    subscriptions -= 1;
-                    if subscriptions == 0 {
-                        on_state(Ok(()));
-                    }
-                }
+                Event::Incoming(Packet::SubAck(_)) => on_state(Ok(())),
                 Event::Incoming(Packet::Publish(publish)) => self.take(&publish).await,
                 Event::Outgoing(Outgoing::Publish(number)) => self.replies().on_sent(number),
                 Event::Incoming(Packet::PubAck(ack)) => {

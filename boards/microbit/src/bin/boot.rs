@@ -3,15 +3,15 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::Write as _;
+use core::fmt::{Arguments, Write as _};
 
 use cortex_m::peripheral::SCB;
 use microbit::device::{Role, serve};
 use microbit::uart::{self, Uart};
 use microbit::{LAYOUT, clock, log, slot_address, vectors, watchdog};
 use ota_core::descriptor::Head;
-use ota_core::flash::{FlashRead, OneDevice};
-use ota_core::{BootOptions, boot};
+use ota_core::flash::{Extent, FlashRead, OneDevice};
+use ota_core::{BootOptions, OpenError, boot};
 
 /// Interrupts of the program that runs go to it; in recovery that is the loader.
 #[cortex_m_rt::exception]
@@ -65,11 +65,32 @@ fn address<F: FlashRead>(map: &mut F, slot: u8) -> Option<u32> {
 }
 
 /// Takes a new image over the UART.
-fn recover(reason: core::fmt::Arguments<'_>) -> ! {
+fn recover(reason: Arguments<'_>) -> ! {
     clock::start();
     let mut uart = Uart::new();
     let _ = writeln!(uart, "boot: recovery, because {reason}");
     let Err(error) = serve(uart, Role::Recovery);
-    let _ = writeln!(Uart::new(), "boot: {error}");
-    panic!("no way back")
+    let Extent { address, size, .. } = LAYOUT.record;
+    let end = address + size;
+    let advice = match error {
+        OpenError::NewerFormat { .. } => "program the newer loader again, or erase the record",
+        _ => "the flash may be broken",
+    };
+    complain(format_args!(
+        "no recovery: {error}; {advice} (flash {address:#x} to {end:#x}), and reset"
+    ))
+}
+
+/// There is nothing more that the loader can do: says why, to whoever will be listening.
+fn complain(why: Arguments<'_>) -> ! {
+    const PERIOD_MS: u64 = 2000;
+    let mut uart = Uart::new();
+    let mut next_ms = 0;
+    loop {
+        watchdog::feed();
+        if clock::now_ms() >= next_ms {
+            next_ms += PERIOD_MS;
+            let _ = writeln!(uart, "boot: {why}");
+        }
+    }
 }

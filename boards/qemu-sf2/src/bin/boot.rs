@@ -3,15 +3,15 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::Write as _;
+use core::fmt::{Arguments, Write as _};
 use core::panic::PanicInfo;
 
 use cortex_m::peripheral::{Peripherals, SCB};
 use ota_core::boot;
 use ota_core::crc::Crc32;
 use ota_core::descriptor::Head;
-use ota_core::flash::{FlashRead, OneDevice, Region};
-use ota_core::{BootOptions, BootPlan, RecoverReason};
+use ota_core::flash::{Extent, FlashRead, OneDevice, Region};
+use ota_core::{BootOptions, BootPlan, OpenError, RecoverReason};
 use qemu_sf2::device::{NoNetwork, Role, serve};
 use qemu_sf2::uart::Uart;
 use qemu_sf2::{APP_ADDRESS, Flash, LAYOUT, SECTOR, clock, log};
@@ -25,10 +25,7 @@ const PIECE: usize = 4096;
 fn main() -> ! {
     let flash = match qemu_sf2::flash() {
         Ok(flash) => flash,
-        Err(error) => {
-            let _ = writeln!(Uart::new(), "boot: {error}");
-            panic!("no flash");
-        }
+        Err(error) => complain(format_args!("{error}; look after the chip and its lines")),
     };
     let Ok(mut map) = OneDevice::new(flash, LAYOUT) else { panic!("the layout is wrong") };
     match boot(&mut map, &BootOptions::default(), &mut [0; 256]) {
@@ -46,12 +43,38 @@ fn main() -> ! {
 /// Takes a new image over the UART.
 fn recover(map: OneDevice<'_, Flash>, reason: RecoverReason) -> ! {
     let _ = writeln!(Uart::new(), "boot: recovery, because {reason:?}");
+    start_clock();
+    let Err(error) = serve(map.into_inner(), Role::Recovery, &mut NoNetwork::default());
+    let Extent { address, size, .. } = LAYOUT.record;
+    let end = address + size;
+    let advice = match error {
+        OpenError::NewerFormat { .. } => "program the newer loader again, or erase the record",
+        _ => "the flash may be broken",
+    };
+    complain(format_args!(
+        "no recovery: {error}; {advice} (flash {address:#x} to {end:#x}), and reset"
+    ))
+}
+
+/// There is nothing more that the loader can do: says why, to whoever will be listening.
+fn complain(why: Arguments<'_>) -> ! {
+    const PERIOD_MS: u64 = 2000;
+    start_clock();
+    let mut uart = Uart::new();
+    let mut next_ms = 0;
+    loop {
+        if clock::now_ms() >= next_ms {
+            next_ms += PERIOD_MS;
+            let _ = writeln!(uart, "boot: {why}");
+        }
+    }
+}
+
+/// Once.
+fn start_clock() {
     if let Some(mut core) = Peripherals::take() {
         clock::start(&mut core.SYST);
     }
-    let Err(error) = serve(map.into_inner(), Role::Recovery, &mut NoNetwork::default());
-    let _ = writeln!(Uart::new(), "boot: {error:?}");
-    panic!("no way back")
 }
 
 /// Copies the image of the plan and jumps to it.

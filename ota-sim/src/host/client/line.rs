@@ -10,7 +10,7 @@ use ota_rpc::limits::MAX_XOFF_MS;
 use rustix::event::PollFlags;
 
 use super::stream::{Stream, is_late};
-use super::{CallError, Link, unreachable};
+use super::{CallError, Link, is_read, unreachable};
 use crate::host::broker::without_password;
 use crate::host::serial::SerialLine;
 
@@ -218,6 +218,12 @@ impl<W: Wire> Link for Lines<W> {
             }
         }
         Ok(None)
+    }
+
+    /// What a UART has taken is lost when the device resets; nothing is lost on TCP. A piece of an
+    /// update is not sent twice on a guess: at that speed it is long, and some devices count it twice.
+    fn may_repeat(&self, method: &str) -> bool {
+        self.is_serial && is_read(method)
     }
 }
 

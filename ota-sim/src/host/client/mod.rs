@@ -34,7 +34,7 @@ pub use target::Target;
 
 /// Between two attempts to connect.
 const RETRY: Duration = Duration::from_secs(2);
-/// Over a transport that loses some, a request that may be repeated is sent again after this time.
+/// A request that may be repeated is sent again after this time.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// How to talk to a device.
@@ -82,8 +82,9 @@ trait Link: Send {
     /// until then at the latest.
     fn receive(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CallError>;
 
-    /// Whether what is sent may get lost on the way.
-    fn is_lossy(&self) -> bool {
+    /// Whether a request of this method is sent again when no reply comes: it may have got lost on
+    /// the way, and does no harm twice.
+    fn may_repeat(&self, _method: &str) -> bool {
         false
     }
 
@@ -300,7 +301,7 @@ impl Request<'_> {
         if let Some(params) = self.params {
             frame["params"] = params.clone();
         }
-        let may_repeat = link.is_lossy() && auth.is_none() && is_repeatable(self.method);
+        let may_repeat = auth.is_none() && link.may_repeat(self.method);
         if let Some(auth) = auth {
             frame["auth"] = auth;
         }
@@ -350,8 +351,13 @@ impl Request<'_> {
 
 /// Whether it does no harm if the device carries a request out twice.
 fn is_repeatable(method: &str) -> bool {
+    is_read(method) || method.eq_ignore_ascii_case("OTA.Write")
+}
+
+/// Whether a method changes nothing.
+fn is_read(method: &str) -> bool {
     let method = method.to_ascii_lowercase();
-    let reads = ["ota.getbootstate", "ota.status", "ota.write", "sys.getinfo"];
+    let reads = ["ota.getbootstate", "ota.status", "sys.getinfo"];
     reads.contains(&&method[..]) || method.starts_with("rpc.")
 }
 
@@ -446,6 +452,56 @@ mod tests {
             let options = Options { credentials: Some(credentials), ..Options::default() };
             let mut client = Client::new(&url, options).unwrap();
             assert_eq!(client.call("OTA.GetBootState", None), passed);
+        }
+    }
+
+    #[test]
+    fn a_question_that_a_serial_device_lost_in_a_reset_is_asked_again() {
+        use embedded_io::{Read, Write};
+
+        use crate::host::serial::SerialLine;
+
+        for (method, is_repeated) in [("OTA.Write", false), ("Sys.GetInfo", true)] {
+            let timeout = if is_repeated { Duration::from_secs(60) } else { AGAIN * 3 / 2 };
+            let mut line = SerialLine::pty().unwrap();
+            let url = line.path().display().to_string();
+            let (stop, is_over) = std::sync::mpsc::channel::<()>();
+            let device = std::thread::spawn(move || {
+                let (mut heard, mut requests) = (Vec::new(), 0);
+                while is_over.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                    let mut buffer = [0; 4096];
+                    match line.read(&mut buffer) {
+                        Ok(count) => heard.extend_from_slice(&buffer[..count]),
+                        Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                    }
+                    let Some(end) = heard.iter().position(|byte| *byte == b'\n') else { continue };
+                    let said: Vec<u8> = heard.drain(..=end).collect();
+                    if said.contains(&4) {
+                        line.write_all(b"\"\"\"\x04\"\"\"\n").unwrap();
+                    }
+                    let Some(start) = said.iter().position(|byte| *byte == b'{') else { continue };
+                    requests += 1;
+                    // Of the first one only a half came before the reset.
+                    if requests > 1 {
+                        let frame = serde_json::Deserializer::from_slice(&said[start..]);
+                        let request = frame.into_iter::<Value>().next().unwrap().unwrap();
+                        let reply = json!({ "id": request["id"], "result": 7 });
+                        line.write_all(format!("\n{reply}\n").as_bytes()).unwrap();
+                    }
+                }
+                requests
+            });
+            let result =
+                Client::new(&url, Options::with_timeout(timeout)).unwrap().call(method, None);
+            drop(stop);
+            let requests = device.join().unwrap();
+            match is_repeated {
+                true => assert_eq!((result, requests), (Ok(json!(7)), 2)),
+                false => assert!(
+                    matches!(result, Err(CallError::Late { .. })) && requests == 1,
+                    "{result:?}, {requests} requests"
+                ),
+            }
         }
     }
 

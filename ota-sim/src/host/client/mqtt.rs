@@ -5,7 +5,7 @@ use std::time::Instant;
 use ota_rpc::framing::mqtt::ClientSource;
 
 use super::broker::Subscribed;
-use super::{CallError, Link, Options};
+use super::{CallError, Link, Options, is_repeatable};
 use crate::host::broker::Broker;
 
 pub(super) struct Session {
@@ -47,7 +47,7 @@ impl Link for Session {
     }
 
     /// A broker drops what comes for a device that is away.
-    fn is_lossy(&self) -> bool {
-        true
+    fn may_repeat(&self, method: &str) -> bool {
+        is_repeatable(method)
     }
 }

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use super::stream::is_late;
-use super::{CallError, Link, unreachable};
+use super::{CallError, Link, is_repeatable, unreachable};
 use crate::host::broker::without_password;
 
 /// The longest datagram, in bytes.
@@ -54,7 +54,7 @@ impl Link for Datagrams {
         }
     }
 
-    fn is_lossy(&self) -> bool {
-        true
+    fn may_repeat(&self, method: &str) -> bool {
+        is_repeatable(method)
     }
 }
