@@ -50,11 +50,11 @@ pub(crate) enum Cuts {
 }
 
 impl Cuts {
-    /// Of so many cuts, one is followed by another update.
+    /// Of so many cuts, one is followed by another update, which takes as long as 50 boots.
     fn again(self) -> usize {
         match self {
-            Self::None | Self::Sample => 8,
-            Self::All => 24,
+            Self::None | Self::Sample => 16,
+            Self::All => 400,
         }
     }
 }
@@ -63,6 +63,8 @@ impl Cuts {
 const PIECE: usize = 512;
 /// Updates that are cut live.
 const LIVE: usize = 4;
+/// After so many boots, it is told how many are left.
+const TOLD: usize = 1000;
 /// How long to wait for a board without a supply.
 const QUICK: Duration = Duration::from_secs(5);
 
@@ -99,6 +101,9 @@ pub(crate) fn run(bench: &Bench<'_>, cuts: Cuts, seed: u64) -> Result<Summary> {
             let result = try_point(bench, recording, *point, (seed, cuts.again()), number);
             let Ok(mut summary) = summary.lock() else { return };
             summary.boots += 1;
+            if summary.boots.is_multiple_of(TOLD) {
+                eprintln!("{}: {} of {} cuts", bench.board().name, summary.boots, points.len());
+            }
             match result {
                 Ok(tried) => {
                     summary.old += usize::from(tried.seen.version != NEW);
