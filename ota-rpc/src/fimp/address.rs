@@ -203,8 +203,11 @@ pub(super) fn reply(request: &str, resp_to: Option<Text<'_>>) -> Topic {
 fn may_be_replied_to(topic: &str) -> bool {
     let start = match topic.starts_with("pt:") {
         true => Some(topic),
-        // A site's name may come first.
-        false => topic.split_once('/').map(|(_, rest)| rest),
+        // A site's name may come first, which is none that brokers have for themselves.
+        false => {
+            let site = topic.split_once('/');
+            site.filter(|(site, _)| !site.is_empty() && !site.starts_with('$')).map(|it| it.1)
+        }
     };
     let mut segments = start.unwrap_or_default().split('/');
     let is_fair = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '~');
