@@ -166,6 +166,28 @@ fn a_server_that_is_not_there_ends_the_update() {
     assert!(status["message"].as_str().unwrap().contains("Failed to connect"), "{status}");
 }
 
+/// Others may ask the device why an update failed: that is no way to what its URL has of secrets.
+#[test]
+fn a_url_is_told_to_others_without_its_secrets() {
+    let Some(mut rig) = Rig::new(Revision::Draft, 0) else { return };
+    for url in [
+        "ftp://user:secret@h/fw.zip?token=secret",
+        "file://user:secret@h/fw.zip",
+        "http://user:secret@/fw.zip?secret",
+        "http://user:secret@h:99999999/fw.zip?secret",
+        "http://user:secret@h/a b?secret",
+        "http://user:secret@[::1/fw.zip?secret",
+        "http://user:secret@127.0.0.1:1/fw.zip?secret#secret",
+        "://user:secret@h/?secret",
+    ] {
+        rig.install(url);
+        expect_start(&rig);
+        expect_end(&rig, "other");
+        let status = rig.client().call("OTA.Status", None).unwrap().to_string();
+        assert!(status.contains("\"state\":2") && !status.contains("secret"), "{url}: {status}");
+    }
+}
+
 #[test]
 fn a_low_battery_ends_the_update() {
     let Some(mut rig) = Rig::new(Revision::Draft, 0) else { return };

@@ -14,4 +14,5 @@ mod hub;
 mod lies;
 mod random;
 mod rig;
+mod slow;
 mod world;
