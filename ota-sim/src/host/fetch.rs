@@ -229,7 +229,11 @@ impl Downloader {
                 let found = file.find()?;
                 let opened = File::open(&found).and_then(|file| Ok((file.metadata()?.len(), file)));
                 let (size, opened) = opened.map_err(|error| file.missing(&error))?;
-                self.size = u32::try_from(size).map_err(|_| too_big(size))?;
+                self.size = match u32::try_from(size) {
+                    Ok(0) => return Err(file.missing(&"it is empty")),
+                    Ok(size) => size,
+                    Err(_) => return Err(file.missing(&too_big(size))),
+                };
                 *place = Some(found);
                 return Ok(Box::new(opened));
             }
