@@ -29,8 +29,8 @@ struct OddBroker {
 /// The device's connection.
 struct Connection {
     stream: TcpStream,
-    /// What the device publishes: the number of the packet, and the type of the message.
-    published: Receiver<(u16, String)>,
+    /// What the device publishes: the number of the packet, type of the message, and the message.
+    published: Receiver<(u16, String, Value)>,
 }
 
 impl OddBroker {
@@ -81,11 +81,11 @@ fn packet(input: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
 }
 
 /// Of a packet with QoS 1.
-fn publication(body: &[u8]) -> (u16, String) {
+fn publication(body: &[u8]) -> (u16, String, Value) {
     let number_at = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
     let message: Value = serde_json::from_slice(&body[number_at + 2..]).unwrap();
     let number = u16::from_be_bytes([body[number_at], body[number_at + 1]]);
-    (number, message["type"].as_str().unwrap().to_owned())
+    (number, message["type"].as_str().unwrap().to_owned(), message)
 }
 
 /// A message for the device, with QoS 0.
@@ -111,7 +111,7 @@ impl Connection {
 
     /// The next message, which is confirmed.
     fn next(&mut self) -> String {
-        let (number, kind) = self.published.recv_timeout(PATIENCE).expect("a message comes");
+        let (number, kind, _) = self.published.recv_timeout(PATIENCE).expect("a message comes");
         self.confirm(number).unwrap();
         kind
     }
@@ -126,7 +126,7 @@ fn a_report_is_not_lost_among_replies() {
     let ask = command("cmd.ota_status.get_report", "null", json!(null));
     (0..400).for_each(|_| connection.send(&ask).unwrap());
     let mut held = Vec::new();
-    while let Ok((number, _)) = connection.published.recv_timeout(Duration::from_millis(300)) {
+    while let Ok((number, ..)) = connection.published.recv_timeout(Duration::from_millis(300)) {
         held.push(number);
     }
     assert_eq!(held.len(), 100);
@@ -158,11 +158,59 @@ fn a_flood_stops_no_update() {
     // Until the device reboots.
     while connection.stream.write_all(&flood).is_ok() {
         assert!(since.elapsed() < PATIENCE, "the update does not come to its end");
-        while let Ok((number, _)) = connection.published.try_recv() {
+        while let Ok((number, ..)) = connection.published.try_recv() {
             let _ = connection.confirm(number);
         }
     }
     let mut connection = broker.accept();
     assert_eq!(connection.next(), "evt.thing.inclusion_report");
     assert_eq!(connection.next(), "evt.ota_end.report");
+}
+
+/// What is not confirmed comes again, the same each time; the device waits for no broker.
+#[test]
+fn a_broker_that_hangs_up_after_each_message_hears_it_all() {
+    let broker = OddBroker::new();
+    let file = bundle("2.0.0", "sim", Behaviour::Healthy);
+    std::fs::write(broker.folder.path().join("fw.zip"), file).unwrap();
+    let mut connection = broker.accept();
+    assert_eq!(connection.next(), "evt.thing.inclusion_report");
+    connection.send(&command(INSTALL, "string", json!("fw.zip"))).unwrap();
+    let mut heard = Vec::new();
+    let mut confirms = false;
+    // Each message comes twice, but for progress.
+    while heard.iter().filter(|(kind, _)| kind == "evt.ota_end.report").count() < 2 {
+        let (number, kind, message) = connection.published.recv_timeout(PATIENCE).unwrap();
+        if confirms {
+            connection.confirm(number).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        heard.push((kind, message));
+        confirms = !confirms;
+        connection.stream.shutdown(std::net::Shutdown::Both).unwrap();
+        connection = broker.accept();
+    }
+    for kind in ["evt.ota_start.report", "evt.ota_end.report"] {
+        let mut all = heard.iter().filter(|(it, _)| it == kind);
+        let (_, first) = all.next().expect(kind);
+        assert!(all.all(|(_, other)| other == first), "{kind}");
+    }
+    assert_eq!(heard.last().unwrap().1["val"], json!({ "success": true, "error": "" }));
+}
+
+/// A broker that takes messages and never says so.
+#[test]
+fn a_broker_that_confirms_nothing_holds_no_reboot_for_long() {
+    let broker = OddBroker::new();
+    let file = bundle("2.0.0", "sim", Behaviour::Healthy);
+    std::fs::write(broker.folder.path().join("fw.zip"), file).unwrap();
+    let mut connection = broker.accept();
+    assert_eq!(connection.next(), "evt.thing.inclusion_report");
+    connection.send(&command(INSTALL, "string", json!("fw.zip"))).unwrap();
+    let since = Instant::now();
+    let mut connection = broker.accept();
+    assert!(since.elapsed() < Duration::from_secs(6), "{:?}", since.elapsed());
+    for expected in ["evt.thing.inclusion_report", "evt.ota_start.report", "evt.ota_end.report"] {
+        assert_eq!(connection.next(), expected);
+    }
 }
