@@ -118,6 +118,10 @@ fn replies_go_to_no_wrong_topics() {
         for (resp_to, place) in [
             (json!("pt:j1/mt:rsp/rt:cloud/rn:remote-client/ad:smarthome-app"), None),
             (json!("site-1/pt:j1/mt:rsp/rt:app/rn:x/ad:1"), None),
+            (json!("pt:j1/mt:evt/rt:app/rn:x/ad:1"), None),
+            (json!("pt:j1/mt:evt/rt:dev/rn:lock/ad:1/sv:ota/ad:1"), Some(EVT)),
+            (json!("pt:j1/mt:evt/rt:ad/rn:lock/ad:1"), Some(EVT)),
+            (json!(EVT), Some(EVT)),
             (json!(""), Some(EVT)),
             (json!(null), Some(EVT)),
             (json!(7), Some(EVT)),
