@@ -32,13 +32,20 @@
 //! is the same, byte by byte. An update whose transfer was cut off ends with the error `other`; begun
 //! again, it goes on where it was.
 //!
-//! The note holds one update. If the broker was away until the next one began, the end of the last
-//! is kept in RAM.
+//! The note holds one update. If the broker was away until the next one began, which only the RPC
+//! service can begin then, the end of the last is kept in RAM. Of more than two, those in the middle
+//! are not told of.
+//!
+//! # Wear
+//! An update writes the record five times: when it begins, when all of it has come, when it has ended,
+//! and when start and end were told. One that fails at once writes it three times. How many a hub may
+//! start is limited.
 //!
 //! # Who may
 //! FIMP has no credentials: whoever may publish to the broker may install.
 
 mod address;
+mod budget;
 mod command;
 mod envelope;
 mod note;
@@ -51,6 +58,7 @@ use heapless::String;
 
 pub use address::{Address, AddressError, Subscription, Topic};
 use address::{Face, event};
+use budget::Budget;
 use envelope::{Envelope, Uid, ValueType, spread};
 use note::{NOTE_LEN, Stage, Update};
 use progress::{Progress, Report};
@@ -59,7 +67,7 @@ use track::Phase;
 use crate::limits::MAX_URL_BYTES;
 use crate::ota::Ota;
 use crate::platform::Platform;
-use crate::service::Service;
+use crate::service::{Rate, Service};
 use crate::writer::{NoRoom, Writer};
 
 /// What the service needs of the engine beside [`Ota`].
@@ -174,6 +182,12 @@ pub struct Fimp<'d> {
     /// The report that the broker has not confirmed.
     in_flight: Option<Sent>,
     inclusion_due: bool,
+    /// The last report was that one.
+    was_inclusion: bool,
+    /// Of commands; another broker's RPC is not to suffer from them.
+    rate: Rate,
+    /// Of updates that are started by commands.
+    budget: Budget,
     /// Messages so far, for their ids.
     count: u32,
 }
@@ -242,6 +256,9 @@ impl<'d> Fimp<'d> {
             is_connected: false,
             in_flight: None,
             inclusion_due: true,
+            was_inclusion: false,
+            rate: Rate::NEW,
+            budget: Budget::default(),
             count: 0,
         };
         new.go_on(service.platform(), ota, now_ms);
@@ -281,7 +298,7 @@ impl<'d> Fimp<'d> {
         match told.stage {
             _ if is_start => told.start_due = false,
             Stage::EndDue(outcome) => told.stage = Stage::Ended(outcome),
-            Stage::Begun | Stage::Ended(_) => {}
+            Stage::Begun | Stage::Whole | Stage::Ended(_) => {}
         }
         match of {
             Of::Last => self.remember(ota),
@@ -331,6 +348,7 @@ impl<'d> Fimp<'d> {
         let sent = self.due(now_ms)?;
         // What does not fit is not tried again and again.
         self.in_flight = Some(sent);
+        self.was_inclusion = sent == Sent::Inclusion;
         let written = self.write(sent, service.platform(), now_ms, out);
         let Ok(len) = written else {
             self.delivered(ota);
@@ -342,9 +360,17 @@ impl<'d> Fimp<'d> {
 
     /// The next report.
     fn due(&mut self, now_ms: u64) -> Option<Sent> {
-        if core::mem::take(&mut self.inclusion_due) {
+        let of_update = self.due_of_update(now_ms);
+        // Whoever asks for it again and again does not silence the rest.
+        let is_its_turn = !self.was_inclusion || of_update.is_none();
+        if self.inclusion_due && is_its_turn {
+            self.inclusion_due = false;
             return Some(Sent::Inclusion);
         }
+        of_update
+    }
+
+    fn due_of_update(&self, now_ms: u64) -> Option<Sent> {
         let (update, of) = match &self.previous {
             Some(previous) => (previous, Of::Previous),
             None => (self.update.as_ref()?, Of::Last),
@@ -353,11 +379,11 @@ impl<'d> Fimp<'d> {
             return Some(Sent::Start(of));
         }
         match update.stage {
-            Stage::Begun if self.phase.has_transfer() => {
+            Stage::Begun | Stage::Whole if self.phase.has_transfer() => {
                 self.progress.due(now_ms).map(|_| Sent::Progress)
             }
             Stage::EndDue(_) => Some(Sent::End(of)),
-            Stage::Begun | Stage::Ended(_) => None,
+            Stage::Begun | Stage::Whole | Stage::Ended(_) => None,
         }
     }
 
@@ -402,6 +428,13 @@ impl<'d> Fimp<'d> {
             }
         }
         out.finish()
+    }
+
+    /// An end that is to be told was not even published. Another update would be remembered in its
+    /// place.
+    fn owes_an_end(&self) -> bool {
+        let is_due = self.update.is_some_and(|update| matches!(update.stage, Stage::EndDue(_)));
+        self.previous.is_some() || is_due && self.in_flight != Some(Sent::End(Of::Last))
     }
 
     fn told(&self, of: Of) -> Option<&Update> {

@@ -14,7 +14,7 @@ use ota_core::json::Text;
 
 pub use permit::Permit;
 pub use poll::{Deferred, Polled};
-use rate::Rate;
+pub(crate) use rate::Rate;
 pub(crate) use transfer::{Chunk, Job, Receiving, Source};
 pub use transfer::{FeedError, SourceError};
 use upload::GONE;

@@ -199,12 +199,16 @@ pub(super) fn reply(request: &str, resp_to: Option<Text<'_>>) -> Topic {
     topic
 }
 
-/// The grammar of topics, and no command: a reply must not be one to somebody else.
+/// The grammar of topics, and no command: a reply must not be one to somebody else, nor be taken for
+/// what another device reports.
 fn may_be_replied_to(topic: &str) -> bool {
     let start = match topic.starts_with("pt:") {
         true => Some(topic),
-        // A site's name may come first.
-        false => topic.split_once('/').map(|(_, rest)| rest),
+        // A site's name may come first, which is none that brokers have for themselves.
+        false => {
+            let site = topic.split_once('/');
+            site.filter(|(site, _)| !site.is_empty() && !site.starts_with('$')).map(|it| it.1)
+        }
     };
     let mut segments = start.unwrap_or_default().split('/');
     let is_fair = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '~');
@@ -215,8 +219,11 @@ fn may_be_replied_to(topic: &str) -> bool {
         })
     };
     segments.next() == Some(PAYLOAD)
-        && matches!(segments.next(), Some("mt:rsp" | "mt:evt"))
-        && segments.clone().next().is_some_and(|segment| segment.starts_with("rt:"))
+        && match (segments.next(), segments.clone().next()) {
+            (Some("mt:rsp"), Some(kind)) => kind.starts_with("rt:"),
+            (Some("mt:evt"), kind) => matches!(kind, Some("rt:app" | "rt:cloud")),
+            _ => false,
+        }
         && segments.all(is_segment)
         && topic.chars().all(|c| !c.is_control() && !matches!(c, '+' | '#'))
 }

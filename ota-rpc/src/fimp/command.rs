@@ -37,7 +37,7 @@ impl Fimp<'_> {
         out: &mut [u8],
     ) -> Handled {
         let Some(target) = self.config.address.target(topic) else { return Handled::default() };
-        if message.len() > MAX_REQUEST_BYTES || !service.rate.admits(ChannelKind::Mqtt, now_ms) {
+        if message.len() > MAX_REQUEST_BYTES || !self.rate.admits(ChannelKind::Mqtt, now_ms) {
             return Handled::default();
         }
         let Some(command) = Command::parse(message) else { return Handled::default() };
@@ -73,17 +73,17 @@ impl Fimp<'_> {
         ota: &mut O,
         now_ms: u64,
     ) -> bool {
-        self.begin(service.platform(), ota, now_ms);
         if service.platform().battery_is_low() {
-            self.end(Outcome::LowBattery, service.platform(), ota, now_ms);
+            self.fail_at_once(Outcome::LowBattery, service.platform(), ota, now_ms);
             return false;
         }
         if let Err(error) = ota.may_begin() {
             let outcome = outcome_of(Some(error.class()));
             service.fail_because(Doing::StartUpdate, &error, ota);
-            self.end(outcome, service.platform(), ota, now_ms);
+            self.fail_at_once(outcome, service.platform(), ota, now_ms);
             return false;
         }
+        self.begin(service.platform(), ota, now_ms);
         let commit_timeout_s = service.config.commit_timeout_s;
         let begin = Begin { size: None, commit_timeout_s };
         let timeout_s = service.timeout_or_default(None);
@@ -190,10 +190,21 @@ impl<'r, O: Ota + Notes, P: Platform> Request<'r, '_, '_, '_, O, P> {
             Phase::Idle | Phase::Waiting if self.service.is_busy() => {
                 return self.refuse_start(format_args!("a snapshot is being made"));
             }
-            // Who waits may have thought of another one.
-            Phase::Idle | Phase::Waiting => self.fimp.path = path,
+            Phase::Idle | Phase::Waiting if self.fimp.owes_an_end() => {
+                return self
+                    .refuse_start(format_args!("the end of the last update is not told yet"));
+            }
+            Phase::Idle | Phase::Waiting => {}
         }
-        match self.service.platform().needs_user() {
+        let needs_user = self.service.platform().needs_user();
+        let is_for_later = needs_user && self.fimp.config.revision == Revision::Draft;
+        if !is_for_later && let Err(wait_s) = self.fimp.budget.take(self.now_ms) {
+            let words = format_args!("too many updates: the next one may start in {wait_s} s");
+            return self.refuse_start(words);
+        }
+        // Who waits may have thought of another one.
+        self.fimp.path = path;
+        match needs_user {
             true => self.wait_for_user(),
             false if self.fimp.start(self.service, self.ota, self.now_ms) => Done::Fetch,
             false => Done::Nothing,
@@ -206,8 +217,8 @@ impl<'r, O: Ota + Notes, P: Platform> Request<'r, '_, '_, '_, O, P> {
             Revision::Draft => self.fimp.phase = Phase::Waiting,
             Revision::Current => {
                 let platform = self.service.platform();
-                self.fimp.begin(platform, self.ota, self.now_ms);
-                self.fimp.end(Outcome::NeedsUserAction, platform, self.ota, self.now_ms);
+                let outcome = Outcome::NeedsUserAction;
+                self.fimp.fail_at_once(outcome, platform, self.ota, self.now_ms);
             }
         }
         Done::Nothing

@@ -27,6 +27,8 @@ const MAX_END: u64 = 0xFF_FFFF;
 pub(super) enum Stage {
     /// It began. Nothing is known of its end.
     Begun,
+    /// All of it has come. Nothing is known of its end.
+    Whole,
     /// It has ended, and that is to be told.
     EndDue(Outcome),
     /// That was told.
@@ -71,6 +73,7 @@ impl Update {
     pub(super) fn to_note(self) -> [u8; NOTE_LEN] {
         let (phase, outcome) = match self.stage {
             Stage::Begun => (1, 0),
+            Stage::Whole => (4, 0),
             Stage::EndDue(outcome) => (2, outcome as u8),
             Stage::Ended(outcome) => (3, outcome as u8),
         };
@@ -92,6 +95,7 @@ impl Update {
             1 => Stage::Begun,
             2 => Stage::EndDue(Outcome::of_byte(outcome)?),
             3 => Stage::Ended(Outcome::of_byte(outcome)?),
+            4 => Stage::Whole,
             _ => return None,
         };
         Some(Self {
@@ -120,6 +124,7 @@ mod tests {
         fn an_update_is_remembered(
             stage in prop_oneof![
                 Just(Stage::Begun),
+                Just(Stage::Whole),
                 outcomes().prop_map(Stage::EndDue),
                 outcomes().prop_map(Stage::Ended),
             ],

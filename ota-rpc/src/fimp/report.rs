@@ -68,7 +68,7 @@ impl Fimp<'_> {
             (Phase::Idle, Some(Stage::EndDue(outcome) | Stage::Ended(outcome))) => {
                 ("FINISHED", outcome.substate())
             }
-            (Phase::Idle, Some(Stage::Begun) | None) => ("NOT STARTED", ""),
+            (Phase::Idle, Some(Stage::Begun | Stage::Whole) | None) => ("NOT STARTED", ""),
         };
         envelope.open(out);
         out.object().key("state").string(state);

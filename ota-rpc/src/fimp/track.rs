@@ -9,8 +9,9 @@
 //! In `Idle`, the update is none, or one that has ended.
 //!
 //! After a reset, that an update was begun and how it ended is told by three things: the note, the
-//! slot that runs, and whether it is committed. Another slot than at the start runs the new image;
-//! the same one runs the old image, so the transfer was cut off or the new image rolled back.
+//! slot that runs, and whether it is committed. If all of it has come, another slot than at the start
+//! runs the new image; the same one runs the old image, because the new one was not put in place or
+//! was rolled back. If not all has come, the transfer was cut off, whichever slot was chosen to run.
 
 use super::{Fimp, Notes, Outcome, Progress, Sent, Stage, Update};
 use crate::error::Class;
@@ -57,9 +58,14 @@ impl Fimp<'_> {
         ota: &mut O,
         now_ms: u64,
     ) {
-        let Some(Update { stage: Stage::Begun, old_slot, .. }) = self.update else { return };
+        let Some(Update { stage, old_slot, .. }) = self.update else { return };
+        let is_whole = match stage {
+            Stage::Begun => false,
+            Stage::Whole => true,
+            Stage::EndDue(_) | Stage::Ended(_) => return,
+        };
         let running = ota.report().running_slot;
-        if running.is_none_or(|slot| slot == old_slot) {
+        if !is_whole || running.is_none_or(|slot| slot == old_slot) {
             return self.end(Outcome::Other, platform, ota, now_ms);
         }
         self.phase = Phase::Rediscovery;
@@ -118,6 +124,11 @@ impl Fimp<'_> {
             (Job::Finishing, _) => {
                 self.phase = Phase::Running { has_bytes: true };
                 self.progress.complete();
+                // Before the engine can put it in place.
+                if let Some(update) = self.update.as_mut().filter(|it| it.stage == Stage::Begun) {
+                    update.stage = Stage::Whole;
+                    self.remember(ota);
+                }
             }
             (Job::Idle | Job::Snapshot(_), Last::Applied) => {
                 self.progress.complete();
@@ -138,15 +149,35 @@ impl Fimp<'_> {
         ota: &mut O,
         now_ms: u64,
     ) {
+        self.take_up(platform, ota, now_ms);
+        self.remember(ota);
+    }
+
+    /// One begins that has ended already: it is remembered at once.
+    pub(super) fn fail_at_once<O: Ota + Notes, P: Platform>(
+        &mut self,
+        outcome: Outcome,
+        platform: &P,
+        ota: &mut O,
+        now_ms: u64,
+    ) {
+        self.take_up(platform, ota, now_ms);
+        self.end(outcome, platform, ota, now_ms);
+    }
+
+    fn take_up<O: Ota, P: Platform>(&mut self, platform: &P, ota: &mut O, now_ms: u64) {
         let started_s = platform.unix_ms().unwrap_or(0) / 1000;
         let [seed, ..] = self.uid(platform, now_ms);
         let update = Update::new(ota.report().running_slot, started_s, seed);
         let last = self.update.replace(update);
-        self.previous = last.filter(|last| matches!(last.stage, Stage::EndDue(_)));
-        self.in_flight = self.in_flight.map(Sent::of_previous);
+        // If the one before the last was not told to its end, the last was not told of at all: what a
+        // hub has heard of is what it hears the end of.
+        if self.previous.is_none() {
+            self.previous = last.filter(|last| matches!(last.stage, Stage::EndDue(_)));
+            self.in_flight = self.in_flight.map(Sent::of_previous);
+        }
         self.phase = Phase::Running { has_bytes: false };
         self.progress = Progress::default();
-        self.remember(ota);
     }
 
     /// It has ended.

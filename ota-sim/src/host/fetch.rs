@@ -229,7 +229,11 @@ impl Downloader {
                 let found = file.find()?;
                 let opened = File::open(&found).and_then(|file| Ok((file.metadata()?.len(), file)));
                 let (size, opened) = opened.map_err(|error| file.missing(&error))?;
-                self.size = u32::try_from(size).map_err(|_| too_big(size))?;
+                self.size = match u32::try_from(size) {
+                    Ok(0) => return Err(file.missing(&"it is empty")),
+                    Ok(size) => size,
+                    Err(_) => return Err(file.missing(&too_big(size))),
+                };
                 *place = Some(found);
                 return Ok(Box::new(opened));
             }
@@ -336,7 +340,10 @@ fn check_scheme(url: &str) -> Result<(), FetchError> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
     match scheme.as_str() {
         "http" | "https" => Ok(()),
-        _ => Err(failed(format!("the URL {url:?} does not begin with http:// or https://"))),
+        _ => {
+            let shown = Shown(url).to_string();
+            Err(failed(format!("the URL {shown:?} does not begin with http:// or https://")))
+        }
     }
 }
 
@@ -359,8 +366,12 @@ fn refused(url: &str, status: StatusCode) -> FetchError {
 
 fn explain(url: &str, error: &ureq::Error) -> FetchError {
     match error {
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-            failed(format!("the URL {url:?} cannot be used: {error}"))
+        // The first of them quotes it.
+        ureq::Error::BadUri(_) => {
+            failed(format!("the URL {:?} cannot be used", Shown(url).to_string()))
+        }
+        ureq::Error::Http(error) => {
+            failed(format!("the URL {:?} cannot be used: {error}", Shown(url).to_string()))
         }
         ureq::Error::TooManyRedirects => failed("Too many redirects".to_owned()),
         _ => {

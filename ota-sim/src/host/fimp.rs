@@ -55,7 +55,11 @@ impl FimpOut {
         self.send(Message { message, is_report: true });
     }
 
+    /// The last place is a report's, which would not come again as long as the connection lasts.
     pub(super) fn reply(&self, message: FimpMessage) {
+        if self.0.capacity() < 2 && !self.0.is_closed() {
+            return tracing::warn!("FIMP: the broker is too slow: a reply is dropped");
+        }
         self.send(Message { message, is_report: false });
     }
 

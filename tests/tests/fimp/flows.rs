@@ -1,5 +1,7 @@
 //! Whole updates through a real broker, message by message as the reference has them.
 
+use std::process::Command;
+
 use ota_rpc::fimp::Revision;
 use ota_sim::app::Behaviour;
 use ota_sim::device::Switches;
@@ -133,10 +135,30 @@ fn expect_error(rig: &Rig, kind: &str, words: &str) {
 fn files_that_are_no_updates_end_the_update() {
     let Some(mut rig) = Rig::new(Revision::Draft, 0) else { return };
     std::fs::write(rig.folder.path().join("junk.zip"), [7; 3000]).unwrap();
+    std::fs::write(rig.folder.path().join("empty.zip"), []).unwrap();
+    // Longer than any flash, but it takes no room.
+    std::fs::File::create(rig.folder.path().join("huge.zip")).unwrap().set_len(5 << 30).unwrap();
+    for (link, target) in [("link.zip", "/etc/passwd"), ("zero.zip", "/dev/zero"), ("up", "/etc")] {
+        std::os::unix::fs::symlink(target, rig.folder.path().join(link)).unwrap();
+    }
+    let made = Command::new("mkfifo").arg(rig.folder.path().join("pipe.zip")).status();
+    assert!(made.unwrap().success());
     let other = rig.file("other.zip", "2.0.0", "esp32", Behaviour::Healthy);
-    for path in
-        ["junk.zip", &other, "/no/such/file.zip", "/etc/passwd", "../../../../etc/passwd", "/"]
-    {
+    for path in [
+        "junk.zip",
+        &other,
+        "/no/such/file.zip",
+        "/etc/passwd",
+        "../../../../etc/passwd",
+        "/",
+        "empty.zip",
+        "huge.zip",
+        "link.zip",
+        "zero.zip",
+        "up/passwd",
+        "pipe.zip",
+        "/dev/zero",
+    ] {
         rig.install(path);
         expect_start(&rig);
         let mut message = rig.next();
@@ -164,6 +186,28 @@ fn a_server_that_is_not_there_ends_the_update() {
     // The other face tells more.
     let status = rig.client().call("OTA.Status", None).unwrap();
     assert!(status["message"].as_str().unwrap().contains("Failed to connect"), "{status}");
+}
+
+/// Others may ask the device why an update failed: that is no way to what its URL has of secrets.
+#[test]
+fn a_url_is_told_to_others_without_its_secrets() {
+    let Some(mut rig) = Rig::new(Revision::Draft, 0) else { return };
+    for url in [
+        "ftp://user:secret@h/fw.zip?token=secret",
+        "file://user:secret@h/fw.zip",
+        "http://user:secret@/fw.zip?secret",
+        "http://user:secret@h:99999999/fw.zip?secret",
+        "http://user:secret@h/a b?secret",
+        "http://user:secret@[::1/fw.zip?secret",
+        "http://user:secret@127.0.0.1:1/fw.zip?secret#secret",
+        "://user:secret@h/?secret",
+    ] {
+        rig.install(url);
+        expect_start(&rig);
+        expect_end(&rig, "other");
+        let status = rig.client().call("OTA.Status", None).unwrap().to_string();
+        assert!(status.contains("\"state\":2") && !status.contains("secret"), "{url}: {status}");
+    }
 }
 
 #[test]

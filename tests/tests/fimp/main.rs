@@ -7,9 +7,12 @@
 mod broker;
 mod cuts;
 mod decoder;
+mod floods;
 mod flows;
 mod hostile;
 mod hub;
+mod lies;
 mod random;
 mod rig;
+mod slow;
 mod world;

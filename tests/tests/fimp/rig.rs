@@ -47,21 +47,9 @@ impl Rig {
         let (hub, mut events) = Mqtt::new(MqttOptions::new("hub", "127.0.0.1", broker.port()), 10);
         std::thread::spawn(move || events.iter().take_while(Result::is_ok).for_each(drop));
         let folder = tempfile::tempdir().unwrap();
-        let root: &'static Path = folder.path().to_owned().leak();
-        let config =
-            fimp::Config { revision, ..fimp::Config::new(Address::parse(ADDRESS).unwrap()) };
-        let fimp = Some(FimpSettings { config, root });
-        let settings = Settings { fimp, commit_timeout_s, ..Settings::new("dev", "sim") };
-        let board: Board = "4k4".parse().unwrap();
-        let image = Image { app: vec![7; 5000], ..Image::new("1.0.0", "sim") };
-        let flash = factory::flash(&board, &image).unwrap();
-        let nor = Nor::with_image(board.part(), &flash);
-        let host = DeviceHost::start(board, settings, nor, RealClock::new(), drop).unwrap();
+        let host = host(folder.path(), revision, commit_timeout_s);
         let http = Server::start(([127, 0, 0, 1], 0).into(), http::router(host.handle())).unwrap();
-        let options = url.parse::<Broker>().unwrap().options("dev", None).unwrap();
-        let (handle, address) = (host.handle(), config.address);
-        let serve = move || ota_sim::host::fimp::serve(options, address, handle, |_| ());
-        let transport = Transport::start("fimp", serve).unwrap();
+        let transport = connect(&host, &url);
         let rig =
             Self { host, folder, http, messages, hub, _transport: transport, _broker: broker };
         assert_eq!(rig.next().kind, "evt.thing.inclusion_report");
@@ -132,6 +120,27 @@ impl Rig {
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.http.url(), Options::with_timeout(PATIENCE)).unwrap()
     }
+}
+
+/// A device of version 1.0.0, whose update files are in `folder`.
+pub(crate) fn host(folder: &Path, revision: Revision, commit_timeout_s: u32) -> DeviceHost {
+    let root: &'static Path = folder.to_owned().leak();
+    let config = fimp::Config { revision, ..fimp::Config::new(Address::parse(ADDRESS).unwrap()) };
+    let fimp = Some(FimpSettings { config, root });
+    let settings = Settings { fimp, commit_timeout_s, ..Settings::new("dev", "sim") };
+    let board: Board = "4k4".parse().unwrap();
+    let image = Image { app: vec![7; 5000], ..Image::new("1.0.0", "sim") };
+    let flash = factory::flash(&board, &image).unwrap();
+    let nor = Nor::with_image(board.part(), &flash);
+    DeviceHost::start(board, settings, nor, RealClock::new(), drop).unwrap()
+}
+
+/// Connects a device to the broker at `url`.
+pub(crate) fn connect(host: &DeviceHost, url: &str) -> Transport {
+    let options = url.parse::<Broker>().unwrap().options("dev", None).unwrap();
+    let (handle, address) = (host.handle(), Address::parse(ADDRESS).unwrap());
+    let serve = move || ota_sim::host::fimp::serve(options, address, handle, |_| ());
+    Transport::start("fimp", serve).unwrap()
 }
 
 /// Everything that passes through the broker.

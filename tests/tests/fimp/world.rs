@@ -44,6 +44,8 @@ pub(crate) struct World<'m> {
     /// The next byte, if a file is being fetched.
     at: Option<usize>,
     pub(crate) has_broker: bool,
+    /// The broker confirms nothing: [`World::confirm`].
+    pub(crate) holds_back: bool,
     connected: bool,
     connects_at_ms: u64,
     /// How many reports there were, and which one is lost with power.
@@ -81,6 +83,7 @@ pub(crate) fn with_world<T>(
         rate: 3000,
         at: None,
         has_broker: true,
+        holds_back: false,
         connected: false,
         connects_at_ms: CONNECT_MS,
         reports: 0,
@@ -180,6 +183,7 @@ impl World<'_> {
         }
         match lost {
             Some(_) => self.device.power_off(),
+            None if self.holds_back => {}
             None => self.device.fimp_delivered(),
         }
         self.look();
@@ -242,6 +246,11 @@ impl World<'_> {
             self.connected = false;
         }
         self.connects_at_ms = self.now_ms + CONNECT_MS;
+    }
+
+    /// The broker has the last report.
+    pub(crate) fn confirm(&mut self) {
+        self.device.fimp_delivered();
     }
 
     /// A message for the device.
