@@ -22,7 +22,7 @@ use crate::monitor::Monitor;
 const QUESTIONS: [&str; 2] =
     [r#"{"id":1,"method":"Sys.GetInfo"}"#, r#"{"id":2,"method":"OTA.GetBootState"}"#];
 /// Without an answer, it is asked again.
-const ASK_EVERY: Duration = Duration::from_millis(100);
+const ASK_EVERY: Duration = Duration::from_millis(40);
 /// How long anything may take on a busy computer.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of what a board said last that an error quotes.
@@ -195,6 +195,7 @@ impl Machine {
         let (mut line, mut info, mut state) = (Vec::new(), Value::Null, Value::Null);
         while Instant::now() < deadline {
             lines.get_mut().write_all(&ask)?;
+            self.wake()?;
             // An answer that comes in pieces goes on in the line.
             while lines.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
                 let frame = frame(&line);
@@ -213,6 +214,12 @@ impl Machine {
             }
         }
         bail!("it says nothing of itself")
+    }
+
+    /// QEMU does not see that a UART was switched on, and takes nothing for it, before something else
+    /// wakes it: up to a second later.
+    fn wake(&self) -> Result<()> {
+        self.monitor.borrow_mut().execute("query-status", &json!({})).map(drop)
     }
 
     /// All that it has said since it was switched on.
