@@ -47,9 +47,11 @@
 mod address;
 mod budget;
 mod command;
+mod config;
 mod envelope;
 mod note;
 mod progress;
+mod publish;
 mod report;
 mod time;
 mod track;
@@ -57,18 +59,18 @@ mod track;
 use heapless::String;
 
 pub use address::{Address, AddressError, Subscription, Topic};
-use address::{Face, event};
 use budget::Budget;
-use envelope::{Envelope, Uid, ValueType, spread};
+pub use config::{Config, Outcome, Revision};
+use envelope::{Uid, spread};
 use note::{NOTE_LEN, Stage, Update};
-use progress::{Progress, Report};
+use progress::Progress;
+use publish::{Of, Sent};
 use track::Phase;
 
 use crate::limits::MAX_URL_BYTES;
 use crate::ota::Ota;
 use crate::platform::Platform;
 use crate::service::{Rate, Service};
-use crate::writer::{NoRoom, Writer};
 
 /// What the service needs of the engine beside [`Ota`].
 pub trait Notes {
@@ -77,93 +79,6 @@ pub trait Notes {
 
     /// Keeps them. False: not written.
     fn set_note(&mut self, note: [u8; NOTE_LEN]) -> bool;
-}
-
-/// Which wording of the interface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Revision {
-    /// `cmd.ota_update.install`, a status that can be asked for, error `invalid_file`.
-    #[default]
-    Draft,
-    /// Of 2023: `cmd.ota_update.start`, error `invalid_image`. An update that a user has to start
-    /// fails with `needs_user_action`.
-    Current,
-}
-
-/// What the service is told at the start.
-#[derive(Clone, Copy, Debug)]
-pub struct Config<'d> {
-    /// Where the device is.
-    pub address: Address<'d>,
-    /// What is advertised, and how errors are called. Commands of both are taken.
-    pub revision: Revision,
-    /// `power_source` of the inclusion report: `ac`, `dc` or `battery`.
-    pub power_source: &'d str,
-}
-
-impl<'d> Config<'d> {
-    /// The draft's wording, on mains.
-    pub const fn new(address: Address<'d>) -> Self {
-        Self { address, revision: Revision::Draft, power_source: "ac" }
-    }
-}
-
-/// How an update ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u8)]
-pub enum Outcome {
-    /// The new image runs, and is committed.
-    Success = 0,
-    /// The battery is too low.
-    LowBattery = 1,
-    /// The device takes no update now.
-    NotUpgradable = 2,
-    /// The file is no update for this device, is damaged, or is not there.
-    InvalidFile = 3,
-    /// Anything else: not fetched, flash failed, aborted, rolled back.
-    Other = 4,
-    /// A user has to start it. In the current revision only.
-    NeedsUserAction = 5,
-}
-
-impl Outcome {
-    fn of_byte(byte: u8) -> Option<Self> {
-        Some(match byte {
-            0 => Self::Success,
-            1 => Self::LowBattery,
-            2 => Self::NotUpgradable,
-            3 => Self::InvalidFile,
-            4 => Self::Other,
-            5 => Self::NeedsUserAction,
-            _ => return None,
-        })
-    }
-
-    /// `error` of the end report.
-    pub const fn error(self, revision: Revision) -> &'static str {
-        match (self, revision) {
-            (Self::Success, _) => "",
-            (Self::LowBattery, _) => "low_battery",
-            (Self::NotUpgradable, _) => "not_upgradable",
-            (Self::InvalidFile, Revision::Draft) => "invalid_file",
-            (Self::InvalidFile, Revision::Current) => "invalid_image",
-            (Self::Other, _) => "other",
-            (Self::NeedsUserAction, _) => "needs_user_action",
-        }
-    }
-
-    /// `substate` of the status report.
-    const fn substate(self) -> &'static str {
-        match self {
-            Self::Success => "SUCCESS",
-            Self::LowBattery => "LOW BATTERY",
-            Self::NotUpgradable => "NOT UPGRADABLE",
-            Self::InvalidFile => "INVALID FILE",
-            Self::Other | Self::NeedsUserAction => "ERROR",
-        }
-    }
 }
 
 /// The `ota` service of a device, from its start to the next reset.
@@ -190,33 +105,6 @@ pub struct Fimp<'d> {
     budget: Budget,
     /// Messages so far, for their ids.
     count: u32,
-}
-
-/// A report that was handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
-    Inclusion,
-    Start(Of),
-    Progress,
-    End(Of),
-}
-
-/// Which update a report is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
-    Last,
-    Previous,
-}
-
-impl Sent {
-    /// The same, once another update has begun.
-    fn of_previous(self) -> Self {
-        match self {
-            Self::Start(_) => Self::Start(Of::Previous),
-            Self::End(_) => Self::End(Of::Previous),
-            Self::Inclusion | Self::Progress => self,
-        }
-    }
 }
 
 /// A message to be published, with QoS 1 and not retained.
@@ -283,30 +171,6 @@ impl<'d> Fimp<'d> {
         }
     }
 
-    /// The broker has confirmed the last report of [`Self::poll`].
-    pub fn delivered<O: Notes>(&mut self, ota: &mut O) {
-        let (of, is_start) = match self.in_flight.take() {
-            Some(Sent::Start(of)) => (of, true),
-            Some(Sent::End(of)) => (of, false),
-            Some(Sent::Inclusion | Sent::Progress) | None => return,
-        };
-        let update = match of {
-            Of::Last => &mut self.update,
-            Of::Previous => &mut self.previous,
-        };
-        let Some(told) = update else { return };
-        match told.stage {
-            _ if is_start => told.start_due = false,
-            Stage::EndDue(outcome) => told.stage = Stage::Ended(outcome),
-            Stage::Begun | Stage::Whole | Stage::Ended(_) => {}
-        }
-        match of {
-            Of::Last => self.remember(ota),
-            Of::Previous if is_start => {}
-            Of::Previous => self.previous = None,
-        }
-    }
-
     /// Whether a reboot that the service wants has nothing to wait for here. A hub shall see the
     /// transfer's end: that takes a second, and three at most.
     pub fn may_reboot(&self, now_ms: u64) -> bool {
@@ -332,116 +196,11 @@ impl<'d> Fimp<'d> {
         &self.path
     }
 
-    /// Does as [`Self::look`], and writes the next report to `out`, if one is due: `out` should have
-    /// 2 KiB. `now_ms` is the clock of [`Service::handle`].
-    pub fn poll<O: Ota + Notes, P: Platform>(
-        &mut self,
-        service: &Service<'_, P>,
-        ota: &mut O,
-        now_ms: u64,
-        out: &mut [u8],
-    ) -> Option<Publication> {
-        self.look(service, ota, now_ms);
-        if !self.is_connected || self.in_flight.is_some() {
-            return None;
-        }
-        let sent = self.due(now_ms)?;
-        // What does not fit is not tried again and again.
-        self.in_flight = Some(sent);
-        self.was_inclusion = sent == Sent::Inclusion;
-        let written = self.write(sent, service.platform(), now_ms, out);
-        let Ok(len) = written else {
-            self.delivered(ota);
-            return None;
-        };
-        let face = if sent == Sent::Inclusion { Face::Adapter } else { Face::Device };
-        Some(Publication { topic: event(&self.config.address, face), len })
-    }
-
-    /// The next report.
-    fn due(&mut self, now_ms: u64) -> Option<Sent> {
-        let of_update = self.due_of_update(now_ms);
-        // Whoever asks for it again and again does not silence the rest.
-        let is_its_turn = !self.was_inclusion || of_update.is_none();
-        if self.inclusion_due && is_its_turn {
-            self.inclusion_due = false;
-            return Some(Sent::Inclusion);
-        }
-        of_update
-    }
-
-    fn due_of_update(&self, now_ms: u64) -> Option<Sent> {
-        let (update, of) = match &self.previous {
-            Some(previous) => (previous, Of::Previous),
-            None => (self.update.as_ref()?, Of::Last),
-        };
-        if update.start_due {
-            return Some(Sent::Start(of));
-        }
-        match update.stage {
-            Stage::Begun | Stage::Whole if self.phase.has_transfer() => {
-                self.progress.due(now_ms).map(|_| Sent::Progress)
-            }
-            Stage::EndDue(_) => Some(Sent::End(of)),
-            Stage::Begun | Stage::Whole | Stage::Ended(_) => None,
-        }
-    }
-
-    fn write<P: Platform>(
-        &mut self,
-        sent: Sent,
-        platform: &P,
-        now_ms: u64,
-        out: &mut [u8],
-    ) -> Result<usize, NoRoom> {
-        let mut out = Writer::new(out);
-        let src = self.config.address.resource;
-        let (uid, unix_ms) = (self.uid(platform, now_ms), unix_ms(platform, now_ms));
-        let envelope = |name, val_t| Envelope {
-            serv: address::SERVICE,
-            name,
-            val_t,
-            corid: None,
-            src,
-            unix_ms,
-            uid,
-        };
-        match sent {
-            Sent::Inclusion => {
-                let envelope = envelope("evt.thing.inclusion_report", ValueType::Object);
-                report::inclusion(&self.config, &platform.info(), envelope, &mut out);
-            }
-            Sent::Start(of) => {
-                let envelope = envelope("evt.ota_start.report", ValueType::Null);
-                report::start(self.told(of), envelope, &mut out);
-            }
-            Sent::Progress => {
-                let envelope = envelope("evt.ota_progress.report", ValueType::IntMap);
-                if let Some(due) = self.progress.due(now_ms) {
-                    report::progress(due, &envelope, &mut out);
-                    self.progress.reported(due, now_ms);
-                }
-            }
-            Sent::End(of) => {
-                let envelope = envelope("evt.ota_end.report", ValueType::Object);
-                report::end(self.told(of), self.config.revision, envelope, &mut out);
-            }
-        }
-        out.finish()
-    }
-
     /// An end that is to be told was not even published. Another update would be remembered in its
     /// place.
     fn owes_an_end(&self) -> bool {
         let is_due = self.update.is_some_and(|update| matches!(update.stage, Stage::EndDue(_)));
         self.previous.is_some() || is_due && self.in_flight != Some(Sent::End(Of::Last))
-    }
-
-    fn told(&self, of: Of) -> Option<&Update> {
-        match of {
-            Of::Last => self.update.as_ref(),
-            Of::Previous => self.previous.as_ref(),
-        }
     }
 
     /// The id of the next message.

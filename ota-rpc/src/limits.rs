@@ -124,3 +124,10 @@ pub const MAX_DATAGRAM_BYTES: usize = 1_472;
 
 /// The longest topic that an MQTT reply is published to, in bytes.
 pub const MAX_REPLY_TOPIC_BYTES: usize = 256;
+
+/// Updates that FIMP may start at once; more are refused. Each writes the boot record, even one that
+/// fails at once.
+pub const MAX_FIMP_STARTS: u64 = 16;
+
+/// After that many, one more each so many ms.
+pub const FIMP_START_MS: u64 = 300_000;

@@ -4,15 +4,14 @@
 //! second would wear its flash out within a day; what is let through here does not within years: one
 //! erase of each of two sectors with 32 cells takes an hour or more.
 
-/// So many at once.
-const MAX_BURST: u64 = 16;
-/// After that one more each so many ms.
-const START_MS: u64 = 300_000;
-const MAX_AHEAD_MS: u64 = MAX_BURST.saturating_mul(START_MS);
+use crate::limits::{FIMP_START_MS, MAX_FIMP_STARTS};
+
+/// How far starts are ahead of their time at most, in ms.
+const MAX_AHEAD_MS: u64 = MAX_FIMP_STARTS.saturating_mul(FIMP_START_MS);
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Budget {
-    /// When all that were started would have been, had there been one each [`START_MS`].
+    /// When all that were started would have been, had there been one each [`FIMP_START_MS`].
     until_ms: u64,
 }
 
@@ -22,7 +21,7 @@ impl Budget {
     /// # Errors
     /// There were too many: in so many seconds there may be another.
     pub(super) fn take(&mut self, now_ms: u64) -> Result<(), u64> {
-        let until_ms = self.until_ms.max(now_ms).saturating_add(START_MS);
+        let until_ms = self.until_ms.max(now_ms).saturating_add(FIMP_START_MS);
         let latest_ms = now_ms.saturating_add(MAX_AHEAD_MS);
         match until_ms.saturating_sub(latest_ms) {
             0 => {

@@ -2,7 +2,8 @@
 
 use super::envelope::{Envelope, ValueType, spread};
 use super::note::{Stage, Update};
-use super::{Config, Fimp, Outcome, Phase, Report, Revision};
+use super::progress::Report;
+use super::{Config, Fimp, Outcome, Phase, Revision};
 use crate::platform::Info;
 use crate::writer::Writer;
 
