@@ -161,7 +161,7 @@ fn nobody_there_is_told() {
     asks.warning_with(&format!("error: nobody answers for {ADDRESS} in 10 s;"));
     assert_eq!(code(asks), Some(1));
     let said = failure(&install(folder, &url, "two.zip", &["--timeout", "1s"]));
-    assert!(said.contains("has not ended in 1 s"), "{said}");
+    assert!(said.contains("no start in 1 s"), "{said}");
     // A broker that is not there is told at once.
     drop(broker);
     for arguments in [&["fimp", "watch", &url][..], &ask] {

@@ -194,6 +194,10 @@ impl<'r, O: Ota + Notes, P: Platform> Request<'r, '_, '_, '_, O, P> {
                 return self
                     .refuse_start(format_args!("the end of the last update is not told yet"));
             }
+            // The user was told of that one.
+            Phase::Waiting if self.fimp.path != path => {
+                return self.refuse_start(format_args!("another update waits for its user"));
+            }
             Phase::Idle | Phase::Waiting => {}
         }
         let needs_user = self.service.platform().needs_user();
@@ -202,7 +206,6 @@ impl<'r, O: Ota + Notes, P: Platform> Request<'r, '_, '_, '_, O, P> {
             let words = format_args!("too many updates: the next one may start in {wait_s} s");
             return self.refuse_start(words);
         }
-        // Who waits may have thought of another one.
         self.fimp.path = path;
         match needs_user {
             true => self.wait_for_user(),

@@ -190,7 +190,8 @@ impl Fimp<'_> {
     ) {
         self.phase = Phase::Idle;
         if let Some(update) = &mut self.update {
-            update.end(outcome, platform.unix_ms().unwrap_or(now_ms) / 1000);
+            // Reports before it have ms: it is not told as earlier than they are.
+            update.end(outcome, platform.unix_ms().unwrap_or(now_ms).div_ceil(1000));
         }
         self.remember(ota);
     }

@@ -27,17 +27,17 @@ pub(super) struct Options {
     /// TLS
     #[arg(long, value_name = "URL", value_parser = BrokerParser)]
     fimp: Option<Broker>,
-    /// Where the hub finds the device
+    /// Where the hub finds the device; without it /rt:dev/rn:ID/ad:1/sv:ota/ad:1 with its --id. No two
+    /// devices on one broker may have the same rn
     #[arg(long, value_name = "ADDRESS", value_parser = address, requires = "fimp")]
-    #[arg(default_value = "/rt:dev/rn:ota_sim/ad:1/sv:ota/ad:1")]
-    fimp_address: Address<'static>,
+    fimp_address: Option<Address<'static>>,
     /// Wording of the service: what it advertises, and how it calls errors
     #[arg(long, value_name = "REVISION", default_value = "draft", requires = "fimp")]
     fimp_revision: Revision,
     /// Where update files are that the hub names
     #[arg(long, value_name = "FOLDER", default_value = ".", requires = "fimp")]
     fimp_root: PathBuf,
-    /// The battery has not enough left for an update
+    /// The battery has not enough left for an update of the hub
     #[arg(long, requires = "fimp")]
     fimp_battery_low: bool,
     /// Updates of the hub wait until start is typed here, and Enter
@@ -84,11 +84,21 @@ impl Options {
         Ok(())
     }
 
+    /// The address given, or one of the device's own.
+    fn address(&self, device_id: &str) -> Address<'static> {
+        self.fimp_address.unwrap_or_else(|| {
+            let name = device_id.chars().take(Address::MAX_NAME_BYTES);
+            let fair = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+            let resource = crate::cli::forever(&name.map(fair).collect::<String>());
+            Address { resource, adapter: "1", thing: "1" }
+        })
+    }
+
     /// The service, if there is one.
-    pub(super) fn settings(&self) -> Option<FimpSettings<'static>> {
+    pub(super) fn settings(&self, device_id: &str) -> Option<FimpSettings<'static>> {
         self.fimp.as_ref()?;
-        let config =
-            Config { revision: self.fimp_revision.into(), ..Config::new(self.fimp_address) };
+        let address = self.address(device_id);
+        let config = Config { revision: self.fimp_revision.into(), ..Config::new(address) };
         let root: &'static Path = Box::leak(self.fimp_root.clone().into_boxed_path());
         Some(FimpSettings { config, root })
     }
@@ -102,7 +112,7 @@ impl Options {
         let Some(broker) = self.fimp.clone() else { return Ok(None) };
         // Two clients of one name end each other's connections.
         let options = broker.options(&format!("{device_id}-fimp"), authorities)?;
-        let address = self.fimp_address;
+        let address = self.address(device_id);
         let url = broker.url_with_login();
         let mut line = format!("FIMP at {broker}{address}; try: ota-sim fimp watch {url}");
         if let Some(path) = authorities.filter(|_| broker.is_tls) {
@@ -125,8 +135,15 @@ impl Options {
 }
 
 impl Taken {
-    pub(super) fn serve(self, host: &DeviceHost) -> Result<Transport> {
+    /// `is_protected`: others are asked for credentials.
+    pub(super) fn serve(self, host: &DeviceHost, is_protected: bool) -> Result<Transport> {
         let Self { broker, options, address, line } = self;
+        if is_protected {
+            tracing::warn!(
+                "--fimp: FIMP asks nobody for credentials: whoever may publish to {broker} may replace \
+                 the firmware"
+            );
+        }
         let tell = tell_once(broker, options.client_id(), line);
         let handle = host.handle();
         Ok(Transport::start("fimp", move || fimp::serve(options, address, handle, tell))?)

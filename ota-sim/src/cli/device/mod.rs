@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         commit_timeout_s: seconds.context("--commit-timeout is too long")?,
         access,
         epoch_ms: unix_ms(),
-        fimp: options.transports.fimp.settings(),
+        fimp: options.transports.fimp.settings(&options.id),
         ..Settings::new(super::forever(&options.id), engine.platform)
     };
     super::print(format_args!(

@@ -240,7 +240,7 @@ impl Taken {
             others.push(Transport::start("mqtt", move || mqtt::serve(options, handle, tell))?);
         }
         if let Some(fimp) = self.fimp {
-            others.push(fimp.serve(host)?);
+            others.push(fimp.serve(host, access.is_some())?);
         }
         if let Some(line) = self.serial {
             let path = line.path().display().to_string();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use ota_sim::host::client::fimp::{InstallEvent, InstallOptions, Installed};
 use ota_sim::host::client::printable;
@@ -17,7 +17,7 @@ use crate::cli::{on_ctrl_c, print};
 #[command(after_help = "Example: ota-sim fimp install fw.zip --broker mqtt://localhost \
     --address /rt:dev/rn:ota_sim/ad:1/sv:ota/ad:1")]
 pub(crate) struct Options {
-    /// The update, as the device finds it: a file in its folder of updates, or a URL
+    /// The update, as the device finds it, not this computer: a file in its folder of updates, or a URL
     path: String,
     #[command(flatten)]
     device: Device,
@@ -30,6 +30,7 @@ pub(crate) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
+    ensure!(!options.timeout.is_zero(), "--timeout 0: give a time such as 10m");
     let hub = options.device.hub()?;
     let install = InstallOptions {
         revision: options.revision.into(),
@@ -60,7 +61,9 @@ fn tell(view: &mut ProgressView, event: &InstallEvent) {
             view.show_percent(transfer.percent, &transfer.to_string());
         }
         InstallEvent::Rebooting => view.line("the device reboots"),
-        InstallEvent::OnTrial => view.line("the new image runs, and is not committed yet"),
+        InstallEvent::OnTrial => view.line(
+            "the new image runs, and is not committed yet; FIMP has no command for that: call OTA.Commit",
+        ),
         InstallEvent::BrokerLost { reason } => {
             view.line(&format!("{reason}; the update goes on; trying again"));
         }

@@ -102,6 +102,11 @@ pub enum InstallError {
     /// As was asked for.
     #[error("stopped waiting; the update goes on; ask with `ota-sim fimp status`")]
     Stopped,
+    /// The same, before anything had begun.
+    #[error(
+        "stopped waiting; no start was heard, but the command was sent, and may still be carried out"
+    )]
+    StoppedEarly,
 }
 
 impl Hub {

@@ -95,13 +95,21 @@ impl<'c> Conversation<'c> {
         loop {
             let now = Instant::now();
             if self.options.stop.load(Ordering::Relaxed) {
-                return Err(InstallError::Stopped);
+                return Err(match self.phase {
+                    Phase::Asked { .. } => InstallError::StoppedEarly,
+                    Phase::Waiting | Phase::Begun => InstallError::Stopped,
+                });
             }
             if now >= self.deadline {
+                if let Phase::Asked { .. } = self.phase {
+                    let wait = self.options.timeout;
+                    return Err(self.not_begun(wait));
+                }
                 return Err(InstallError::Timeout { wait: self.options.timeout });
             }
             if matches!(self.phase, Phase::Asked { until } if now >= until) {
-                return Err(self.not_begun());
+                let wait = self.options.begin;
+                return Err(self.not_begun(wait));
             }
             match self.step(now) {
                 Ok(None) => {}
@@ -123,8 +131,7 @@ impl<'c> Conversation<'c> {
         }
     }
 
-    fn not_begun(self) -> InstallError {
-        let wait = self.options.begin;
+    fn not_begun(self, wait: Duration) -> InstallError {
         match self.status {
             Some(status) => InstallError::NotBegun { status, wait },
             None => InstallError::Silence { address: self.address.to_string(), wait },
