@@ -16,7 +16,7 @@ const CAN_SEND: u32 = 1 << 5;
 /// How often a UART that can take no byte is asked. On silicon it takes the next one after at most
 /// the 16 bytes of its FIFO: 1.4 ms at 115,200 baud, or 50,000 answers at 4 cycles of 142 MHz. Under
 /// QEMU it depends on who reads the other end, so there is time to spare.
-const MOST_POLLS: u32 = 1_000_000;
+const MOST_POLLS: u32 = 10_000_000;
 
 /// The UART, polled. Bytes that it does not take in time are dropped, as on a line that nobody has
 /// connected.
