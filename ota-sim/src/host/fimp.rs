@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::broker::{network, subscribe};
-use super::owner::DeviceHandle;
+use super::handle::DeviceHandle;
 use crate::device::FimpMessage;
 
 /// Between two attempts to reach the broker.

@@ -24,7 +24,7 @@ use ota_rpc::framing::http::{self as framing, Form, Route};
 use ota_rpc::limits::MAX_REQUEST_BYTES;
 use tokio::sync::Semaphore;
 
-use super::owner::{Answer, DeviceHandle, Exchange, Login, Peer};
+use super::handle::{Answer, DeviceHandle, Exchange, Login, Peer};
 use super::ws;
 use crate::device::Uploaded;
 

@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod files;
 pub mod fimp;
 mod guests;
+mod handle;
 pub mod http;
 mod line;
 pub mod mqtt;
@@ -29,6 +30,5 @@ pub mod tls;
 pub mod udp;
 mod ws;
 
-pub use owner::{
-    Answer, DeviceHandle, DeviceHost, Exchange, HostError, Login, Notice, Peer, Pending, Uploading,
-};
+pub use handle::{Answer, DeviceHandle, Exchange, Login, Peer, Pending, Uploading};
+pub use owner::{DeviceHost, HostError, Notice};

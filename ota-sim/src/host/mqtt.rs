@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::broker::{network, subscribe};
-use super::owner::{Answer, DeviceHandle, Exchange, Peer, Pending};
+use super::handle::{Answer, DeviceHandle, Exchange, Peer, Pending};
 
 /// Requests that wait for their replies, or those for the broker; more are dropped.
 pub const MAX_REQUESTS: usize = 256;

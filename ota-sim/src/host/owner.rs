@@ -6,15 +6,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ota_core::flash::LayoutError;
-use ota_rpc::framing::http::Authorization;
-use ota_rpc::{Channel, ChannelId, ChannelKind};
+use ota_rpc::ChannelId;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 
 use super::fetch::{Fetch, Fetched, Source};
 use super::fimp::{FimpCommand, FimpOut};
+use super::handle::{Answer, Command, DeviceHandle, UploadStep};
 use super::line::{self, Line};
-use super::queue::{Commands, Numbers, Queue, queue};
+use super::queue::{Commands, Numbers, queue};
 use super::serial::SerialLine;
 use crate::clock::Clock;
 use crate::device::{
@@ -62,111 +62,10 @@ pub enum Notice {
     },
 }
 
-/// What became of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// This frame.
-    Frame(Vec<u8>),
-    /// Nothing: the request was a notification.
-    None,
-    /// It is not one for this device. With the error frame to send, which may be empty.
-    Rejected(Vec<u8>),
-    /// The device is off or hangs, or it was reset before it could answer.
-    NoAnswer,
-}
-
-/// Who sends a request, and how.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// The kind of transport.
-    pub kind: ChannelKind,
-    /// Its address, for `RPC.Ping`; may be empty.
-    pub address: String,
-    /// What an HTTP request says of who sends it.
-    pub login: Option<Login>,
-}
-
-/// [`Authorization`] with texts of its own.
-#[derive(Clone, Debug)]
-pub struct Login {
-    /// The method: `POST`.
-    pub method: String,
-    /// The target as in the first line.
-    pub target: String,
-    /// The header `Authorization`.
-    pub header: String,
-}
-
-impl Peer {
-    /// A peer whose frames bring their credentials.
-    pub fn new(kind: ChannelKind, address: impl ToString) -> Self {
-        Self { kind, address: address.to_string(), login: None }
-    }
-
-    fn channel(&self, id: ChannelId) -> Channel<'_> {
-        let authorization = self.login.as_ref().map(|login| Authorization {
-            method: &login.method,
-            target: &login.target,
-            header: &login.header,
-        });
-        Channel { authorization, ..Channel::new(id, self.kind, &self.address) }
-    }
-}
-
-enum Command {
-    Rpc { channel: ChannelId, peer: Peer, frame: Vec<u8>, answer: oneshot::Sender<Answer> },
-    Upload { channel: ChannelId, step: UploadStep, done: oneshot::Sender<Result<(), Uploaded>> },
-    Flushed(ChannelId),
-    Closed(ChannelId),
-    PowerOn { seed: u64 },
-    PowerOff,
-    CutPowerAfter { operations: u64, tear: Tear },
-    Attach(SerialLine),
-    Switch(Switches),
-    UserStarts(oneshot::Sender<bool>),
-    Fimp(FimpCommand),
-    Stop,
-}
-
-/// A part of an upload.
-enum UploadStep {
-    /// With what gets the reply that comes from the device's poll.
-    Begin {
-        peer: Peer,
-        content_type: String,
-        answer: oneshot::Sender<Answer>,
-    },
-    Feed(Vec<u8>),
-    End,
-}
-
 /// A running device. It is stopped when this is dropped, as if its power were cut.
 pub struct DeviceHost {
     handle: DeviceHandle,
     thread: Option<JoinHandle<()>>,
-}
-
-/// A way to talk to a running device.
-#[derive(Clone)]
-pub struct DeviceHandle {
-    queue: Queue<Command>,
-    numbers: Arc<Numbers>,
-    resets: watch::Receiver<u64>,
-}
-
-/// A request and its reply. When it is dropped, the device learns that the reply is out, or that
-/// nobody waits for it any more.
-pub struct Exchange {
-    queue: Queue<Command>,
-    numbers: Arc<Numbers>,
-    channel: ChannelId,
-    is_answered: bool,
-}
-
-/// A request that was sent. When it is dropped, nobody waits for the reply any more.
-pub struct Pending {
-    exchange: Exchange,
-    answered: oneshot::Receiver<Answer>,
 }
 
 impl DeviceHost {
@@ -190,7 +89,7 @@ impl DeviceHost {
         let (count_resets, resets) = watch::channel(0);
         let (queue, mut commands) = queue();
         let numbers = Arc::new(Numbers::new(line::CHANNEL));
-        let handle = DeviceHandle { queue, numbers: Arc::clone(&numbers), resets };
+        let handle = DeviceHandle::new(queue, Arc::clone(&numbers), resets);
         let thread = std::thread::Builder::new().name("device".to_owned()).spawn(move || {
             let mut ram = vec![0; board.buffer_size()];
             let device = SimDevice::new(&board, settings, storage, &mut ram)
@@ -224,160 +123,41 @@ impl DeviceHost {
 
     /// Switches power on, or off and on; `seed` picks how torn flash reads from then on.
     pub fn power_on(&self, seed: u64) {
-        self.order(Command::PowerOn { seed });
+        self.handle.order(Command::PowerOn { seed });
     }
 
     /// Switches power off between two flash operations.
     pub fn power_off(&self) {
-        self.order(Command::PowerOff);
+        self.handle.order(Command::PowerOff);
     }
 
     /// Cuts power inside the flash operation that comes after `operations` more.
     pub fn cut_power_after(&self, operations: u64, tear: Tear) {
-        self.order(Command::CutPowerAfter { operations, tear });
+        self.handle.order(Command::CutPowerAfter { operations, tear });
     }
 
     /// Connects the device to a serial line, in place of the one it had.
     pub fn attach(&self, line: SerialLine) {
-        self.order(Command::Attach(line));
+        self.handle.order(Command::Attach(line));
     }
 
     /// Sets the device's switches.
     pub fn switch(&self, switches: Switches) {
-        self.order(Command::Switch(switches));
+        self.handle.order(Command::Switch(switches));
     }
 
     /// A user starts the update that waits for that. False: none waits.
     pub fn user_starts(&self) -> bool {
         self.handle.user_starts()
     }
-
-    fn order(&self, command: Command) {
-        // A device that has stopped needs no more orders.
-        let _ = self.handle.queue.send_at_once(command);
-    }
 }
 
 impl Drop for DeviceHost {
     fn drop(&mut self) {
-        self.order(Command::Stop);
+        self.handle.order(Command::Stop);
         if let Some(thread) = self.thread.take() {
             // A panic in there was printed by its thread.
             let _ = thread.join();
-        }
-    }
-}
-
-impl DeviceHandle {
-    /// Sends a request frame and waits for what becomes of it. The exchange is to be dropped when
-    /// the reply is out of the device.
-    pub async fn rpc(&self, peer: Peer, frame: Vec<u8>) -> (Answer, Exchange) {
-        self.send(peer, frame).await.answer().await
-    }
-
-    /// Sends a request frame: whatever is sent later comes later.
-    pub async fn send(&self, peer: Peer, frame: Vec<u8>) -> Pending {
-        let exchange = self.exchange().await;
-        let (answer, answered) = oneshot::channel();
-        let command = Command::Rpc { channel: exchange.channel, peer, frame, answer };
-        // A device that has stopped drops the other end.
-        self.queue.send(command).await;
-        Pending { exchange, answered }
-    }
-
-    /// A user starts the update that waits for that. False: none waits. It blocks.
-    pub fn user_starts(&self) -> bool {
-        let (answer, answered) = oneshot::channel();
-        // A device that has stopped drops the answer.
-        let _ = self.queue.send_at_once(Command::UserStarts(answer));
-        answered.blocking_recv().unwrap_or(false)
-    }
-
-    /// What the connection to the broker of FIMP has to say.
-    pub(super) async fn fimp(&self, command: FimpCommand) {
-        self.queue.send(Command::Fimp(command)).await;
-    }
-
-    /// Counts how often the device has lost what is in RAM: connections are in RAM.
-    pub(super) fn resets(&self) -> watch::Receiver<u64> {
-        self.resets.clone()
-    }
-
-    /// One with a number of its own.
-    async fn exchange(&self) -> Exchange {
-        let Self { queue, numbers, .. } = self.clone();
-        let channel = numbers.take().await;
-        Exchange { queue, numbers, channel, is_answered: false }
-    }
-}
-
-/// A form with a firmware that a device is taking.
-pub struct Uploading {
-    pending: Pending,
-}
-
-impl DeviceHandle {
-    /// Sends the head of a form with a firmware in it.
-    ///
-    /// # Errors
-    /// [`Uploaded`]: the device does not want it.
-    pub async fn upload(&self, peer: Peer, content_type: String) -> Result<Uploading, Uploaded> {
-        let exchange = self.exchange().await;
-        let (answer, answered) = oneshot::channel();
-        let uploading = Uploading { pending: Pending { exchange, answered } };
-        uploading.step(UploadStep::Begin { peer, content_type, answer }).await?;
-        Ok(uploading)
-    }
-}
-
-impl Uploading {
-    /// The next bytes. It returns when the device has taken them.
-    ///
-    /// # Errors
-    /// [`Uploaded`]: the device takes no more. If the answer comes later, [`Self::answer`] has it.
-    pub async fn feed(&self, bytes: Vec<u8>) -> Result<(), Uploaded> {
-        self.step(UploadStep::Feed(bytes)).await
-    }
-
-    /// The form has ended.
-    pub async fn end(&self) -> Uploaded {
-        self.step(UploadStep::End).await.err().unwrap_or(Uploaded::NoAnswer)
-    }
-
-    /// The answer that comes later.
-    pub async fn answer(self) -> (Answer, Exchange) {
-        self.pending.answer().await
-    }
-
-    async fn step(&self, step: UploadStep) -> Result<(), Uploaded> {
-        let (done, made) = oneshot::channel();
-        let Exchange { queue, channel, .. } = &self.pending.exchange;
-        // A device that has stopped drops the other end.
-        queue.send(Command::Upload { channel: *channel, step, done }).await;
-        made.await.unwrap_or(Err(Uploaded::NoAnswer))
-    }
-}
-
-impl Pending {
-    /// What becomes of the request. The exchange is to be dropped when the reply is out of the
-    /// device.
-    pub async fn answer(self) -> (Answer, Exchange) {
-        let Self { mut exchange, answered } = self;
-        let answer = answered.await.unwrap_or(Answer::NoAnswer);
-        exchange.is_answered = true;
-        (answer, exchange)
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let command = match self.is_answered {
-            true => Command::Flushed(self.channel),
-            false => Command::Closed(self.channel),
-        };
-        // The device frees the number when it hears of it.
-        if !self.queue.send_at_once(command) {
-            self.numbers.free(self.channel);
         }
     }
 }

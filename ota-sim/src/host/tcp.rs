@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::guests::{Guests, LastSeen};
-use super::owner::{Answer, DeviceHandle, Peer};
+use super::handle::{Answer, DeviceHandle, Peer};
 
 /// Connections at once.
 pub const MAX_CONNECTIONS: usize = 16;

@@ -8,7 +8,7 @@ use ota_rpc::ChannelKind;
 use ota_rpc::limits::{MAX_DATAGRAM_BYTES, MAX_REQUEST_BYTES};
 use tokio::net::UdpSocket;
 
-use super::owner::{Answer, DeviceHandle, Peer};
+use super::handle::{Answer, DeviceHandle, Peer};
 
 /// Requests at once; datagrams beyond wait in the socket, or are lost.
 const MAX_REQUESTS: usize = 16;

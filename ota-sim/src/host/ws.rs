@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::owner::{Answer, DeviceHandle, Peer};
+use super::handle::{Answer, DeviceHandle, Peer};
 use super::tcp::{IDLE_TIME, MAX_PENDING, WRITE_TIME, reset};
 
 /// What may wait to be sent on a connection, in bytes: a reply, a pong and a farewell.
