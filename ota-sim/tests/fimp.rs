@@ -14,19 +14,13 @@ use std::time::Instant;
 use broker::Mosquitto;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::{PATIENCE, Running, run, text};
+use support::{PATIENCE, Running, folder_of_updates, run, text};
 
 const ADDRESS: &str = "/rt:dev/rn:ota_sim/ad:1/sv:ota/ad:1";
 
 /// A folder with updates, one of which is none.
 fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("app.bin"), [0x5A; 40_000]).unwrap();
-    for (version, file) in [("1.0.0", "one.zip"), ("2.0.0", "two.zip")] {
-        let arguments =
-            ["bundle", "create", "--app", "app.bin", "--fw-version", version, "-o", file];
-        assert!(run(folder.path(), &arguments).status.success());
-    }
+    let folder = folder_of_updates();
     std::fs::write(folder.path().join("junk.zip"), [0xA5; 3000]).unwrap();
     folder
 }

@@ -9,18 +9,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{PATIENCE, PROGRAM, Running, run, text};
-
-fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("app.bin"), [0x5A; 40_000]).unwrap();
-    for (version, file) in [("1.0.0", "one.zip"), ("2.0.0", "two.zip")] {
-        let arguments =
-            ["bundle", "create", "--app", "app.bin", "--fw-version", version, "-o", file];
-        assert!(run(folder.path(), &arguments).status.success());
-    }
-    folder
-}
+use support::{PATIENCE, PROGRAM, Running, folder_of_updates, run, text};
 
 /// A device on several transports.
 struct Device {
@@ -58,7 +47,7 @@ impl Device {
 
 #[test]
 fn a_device_without_http_is_driven_over_the_rest() {
-    let folder = folder();
+    let folder = folder_of_updates();
     let folder = folder.path();
     let transports =
         ["--http", "off", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--serial", "pty"];
@@ -90,7 +79,7 @@ fn a_device_without_http_is_driven_over_the_rest() {
 
 #[test]
 fn a_push_that_is_stopped_leaves_the_device_free() {
-    let folder = folder();
+    let folder = folder_of_updates();
     let folder = folder.path();
     let device = Device::start(folder, 1, &["--http", "off", "--tcp", "127.0.0.1:0"]);
     let port = device.port("tcp://");
@@ -114,7 +103,7 @@ fn a_push_that_is_stopped_leaves_the_device_free() {
 
 #[test]
 fn passwords_and_rules_come_from_files() {
-    let folder = folder();
+    let folder = folder_of_updates();
     let folder = folder.path();
     // `htdigest -c users RPC admin`, password: secret.
     std::fs::write(folder.join("users"), "admin:RPC:cf685a4a101de8b1eec42ddc7c7efcf0\n").unwrap();
@@ -164,7 +153,7 @@ fn junk_does_not_fill_the_memory() {
     const JUNK: usize = 64 * 1024 * 1024;
     /// What 164 connections with their buffers may take, in KiB.
     const GROWTH_KIB: u64 = 16 * 1024;
-    let folder = folder();
+    let folder = folder_of_updates();
     let device =
         Device::start(folder.path(), 2, &["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
     let tcp = device.port("tcp://").trim_start_matches("tcp://").to_owned();

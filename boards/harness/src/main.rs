@@ -9,6 +9,7 @@ mod cuts;
 mod firmware;
 mod machine;
 mod monitor;
+mod records;
 mod scenarios;
 mod server;
 mod writes;

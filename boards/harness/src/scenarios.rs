@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use ota_core::crc::crc32;
-use ota_core::flash::Extent;
 use ota_sim::app::Behaviour;
 use ota_sim::host::client::{Client, PushError, PushOptions, Pushed, push};
 use serde_json::json;
@@ -15,6 +13,7 @@ use tempfile::TempDir;
 use crate::board::Board;
 use crate::firmware::Firmware;
 use crate::machine::{Machine, Preload, Seen, look};
+use crate::records;
 use crate::server::Server;
 
 /// How long a board may take to come back with another version.
@@ -171,7 +170,7 @@ pub(crate) fn recover(bench: &Bench<'_>, flash: &[u8]) -> Result<()> {
     machine.stop()?;
     let seen = bench.resume(&file)?.look()?;
     ensure!(seen == healthy, "recovered, and switched on again: {seen:?}");
-    make_newer(bench.board(), &mut flash);
+    records::make_newer(bench.board(), &mut flash);
     let (machine, _) = bench.start("newer", &flash)?;
     machine.explain(without_recovery(&machine))
 }
@@ -235,23 +234,6 @@ pub(crate) fn wait_until(expected: &Seen, mut look: impl FnMut() -> Result<Seen>
             Err(_) => {}
         }
         std::thread::sleep(LOOK);
-    }
-}
-
-/// Makes each boot record one of the next format, which has the same fields
-/// (docs/format/boot-record.md, section 2).
-fn make_newer(board: &Board, flash: &mut [u8]) {
-    const STRIDE: usize = 92;
-    let places = board.places();
-    let Extent { address, size, .. } = places.layout().record;
-    let sector = places.part().shape.sector_size as usize;
-    for sector in flash[address as usize..][..size as usize].chunks_mut(sector) {
-        for cell in sector.chunks_exact_mut(STRIDE).filter(|cell| cell[0] == b'O') {
-            cell[2] = 2;
-            let end = 4 + usize::from(cell[3]);
-            let crc = crc32(&cell[..end]);
-            cell[end..end + 4].copy_from_slice(&crc.to_le_bytes());
-        }
     }
 }
 

@@ -19,6 +19,18 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// A folder with the updates `one.zip`, of version 1.0.0, and `two.zip`, of 2.0.0.
+pub(crate) fn folder_of_updates() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("app.bin"), [0x5A; 40_000]).unwrap();
+    for (version, file) in [("1.0.0", "one.zip"), ("2.0.0", "two.zip")] {
+        let arguments =
+            ["bundle", "create", "--app", "app.bin", "--fw-version", version, "-o", file];
+        assert!(run(folder.path(), &arguments).status.success());
+    }
+    folder
+}
+
 /// A process that runs until it is dropped.
 pub(crate) struct Running {
     pub(crate) process: Child,

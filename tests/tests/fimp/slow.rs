@@ -62,6 +62,16 @@ impl OddBroker {
         });
         Connection { stream, published }
     }
+
+    /// The first connection, on which the device was told to install an image that is all right.
+    fn install(&self) -> Connection {
+        let file = bundle("2.0.0", "sim", Behaviour::Healthy);
+        std::fs::write(self.folder.path().join("fw.zip"), file).unwrap();
+        let mut connection = self.accept();
+        assert_eq!(connection.next(), "evt.thing.inclusion_report");
+        connection.send(&command(INSTALL, "string", json!("fw.zip"))).unwrap();
+        connection
+    }
 }
 
 fn packet(input: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
@@ -155,11 +165,7 @@ fn a_report_is_not_lost_among_replies() {
 #[test]
 fn a_flood_stops_no_update() {
     let broker = OddBroker::new();
-    let file = bundle("2.0.0", "sim", Behaviour::Healthy);
-    std::fs::write(broker.folder.path().join("fw.zip"), file).unwrap();
-    let mut connection = broker.accept();
-    assert_eq!(connection.next(), "evt.thing.inclusion_report");
-    connection.send(&command(INSTALL, "string", json!("fw.zip"))).unwrap();
+    let mut connection = broker.install();
     let since = Instant::now();
     let mut flood = Vec::new();
     (0..1000).for_each(|_| flood.extend(packet_of(b"nonsense")));
@@ -179,11 +185,7 @@ fn a_flood_stops_no_update() {
 #[test]
 fn a_broker_that_hangs_up_after_each_message_hears_it_all() {
     let broker = OddBroker::new();
-    let file = bundle("2.0.0", "sim", Behaviour::Healthy);
-    std::fs::write(broker.folder.path().join("fw.zip"), file).unwrap();
-    let mut connection = broker.accept();
-    assert_eq!(connection.next(), "evt.thing.inclusion_report");
-    connection.send(&command(INSTALL, "string", json!("fw.zip"))).unwrap();
+    let mut connection = broker.install();
     let mut heard = Vec::new();
     let mut confirms = false;
     // Each message comes twice, but for progress.
@@ -210,11 +212,7 @@ fn a_broker_that_hangs_up_after_each_message_hears_it_all() {
 #[test]
 fn a_broker_that_confirms_nothing_holds_no_reboot_for_long() {
     let broker = OddBroker::new();
-    let file = bundle("2.0.0", "sim", Behaviour::Healthy);
-    std::fs::write(broker.folder.path().join("fw.zip"), file).unwrap();
-    let mut connection = broker.accept();
-    assert_eq!(connection.next(), "evt.thing.inclusion_report");
-    connection.send(&command(INSTALL, "string", json!("fw.zip"))).unwrap();
+    let _connection = broker.install();
     let since = Instant::now();
     let mut connection = broker.accept();
     assert!(since.elapsed() < Duration::from_secs(6), "{:?}", since.elapsed());

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use ota_core::crc::crc32;
 use ota_sim::app::Behaviour;
 use ota_sim::host::client::PushError;
 
 use super::{NEW, OLD, update};
 use crate::board::{Board, Kind};
 use crate::machine::{Machine, Preload, Seen};
+use crate::records;
 use crate::scenarios::{Bench, destroy, send};
 use crate::writes::{Chance, Tear, Write, flash_after, read_log, read_words};
 
@@ -120,7 +120,7 @@ fn base(bench: &Bench<'_>, course: Course) -> Result<Vec<u8>> {
     match course {
         Course::Update | Course::RollBack => {}
         Course::TurnOver => {
-            fill_record(bench.board(), &mut flash)?;
+            records::fill(bench.board(), &mut flash)?;
             let (seen, settled) = settle(&flash)?;
             ensure!(seen == old && settled == flash, "the record was not taken: {seen:?}");
         }
@@ -142,38 +142,6 @@ fn roll_back(machine: &Machine, bundle: &[u8]) -> Result<()> {
         Err(Err(error)) => Err(error),
         other => bail!("an image that crashes: {other:?}"),
     }
-}
-
-/// Appends copies of the record in force, as the engine would, until its sector has room for two more
-/// (docs/format/boot-record.md, sections 1, 2 and 4, for two slots and small write units).
-fn fill_record(board: &Board, flash: &mut [u8]) -> Result<()> {
-    const STRIDE: usize = 92;
-    let places = board.places();
-    let (record, sector) = (places.layout().record, places.part().shape.sector_size as usize);
-    let region = &mut flash[record.address as usize..][..record.size as usize];
-    let (cells, sectors) = ((sector / STRIDE).min(64), region.len() / sector);
-    let place = |position: usize| {
-        let at = position % (cells * sectors);
-        at / cells * sector + at % cells * STRIDE
-    };
-    let position = |at: usize| {
-        let cell = &region[place(at)..][..STRIDE];
-        let word = cell[4..8].try_into().map(u32::from_le_bytes).unwrap_or_default();
-        (cell[0] == b'O').then_some(word as usize)
-    };
-    let mut newest = (0..cells * sectors).filter_map(position).max().context("no record")?;
-    while newest % cells < cells - 3 {
-        let mut cell = region[place(newest)..][..STRIDE].to_vec();
-        newest += 1;
-        let word = u32::try_from(newest)?;
-        cell[1] = 64 + word.count_zeros() as u8;
-        cell[4..8].copy_from_slice(&word.to_le_bytes());
-        let end = 4 + usize::from(cell[3]);
-        let crc = crc32(&cell[..end]);
-        cell[end..end + 4].copy_from_slice(&crc.to_le_bytes());
-        region[place(newest)..][..STRIDE].copy_from_slice(&cell);
-    }
-    Ok(())
 }
 
 /// The writes in a log.
