@@ -113,7 +113,6 @@ impl Board {
                 command.args(["-drive", &format!("file={file},format=raw,if=mtd")]);
                 // One write after the other.
                 command.args(["-object", "main-loop,id=main-loop,thread-pool-max=1"]);
-                command.arg("-semihosting");
                 preload.drive(&mut command, flash);
             }
             Kind::Internal => preload.mapped(&mut command, flash),

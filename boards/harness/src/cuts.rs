@@ -255,7 +255,8 @@ fn cut_write(
     let Write { offset, bytes } = &recording.writes[at];
     let with = bench.file("with");
     fs::write(&with, &expected[*offset..][..bytes.len()])?;
-    let preload = Preload { cut: Some((at, with)), ..bench.preload.clone() };
+    let log = Some(bench.fresh_log()?);
+    let preload = Preload { log, cut: Some((at, with)), ..bench.preload.clone() };
     let mut machine = Machine::start(bench.board(), &bench.firmware.loader(), file, &preload)?;
     let installing = install_into_nothing(&machine, recording)?;
     machine.wait_until_off()?;
@@ -268,8 +269,7 @@ fn cut_write(
 /// The supply fails some time after write `at` was told: it is done then, or not, and so may be some
 /// more.
 fn cut_between(bench: &Bench<'_>, recording: &Recording, at: usize, file: &Path) -> Result<()> {
-    let log = bench.file("live-log");
-    let _ = fs::remove_file(&log);
+    let log = bench.fresh_log()?;
     let preload = Preload { log: Some(log.clone()), ..bench.preload.clone() };
     let machine = Machine::start(bench.board(), &bench.firmware.loader(), file, &preload)?;
     let installing = install_into_nothing(&machine, recording)?;

@@ -40,8 +40,12 @@ pub(crate) struct Preload {
 }
 
 impl Preload {
-    /// The flash is this drive.
+    /// The flash is this drive. Firmware for tests gets to know the log as its command line, by
+    /// semihosting.
     pub(crate) fn drive(&self, command: &mut Command, flash: &Path) {
+        let log = self.log.as_deref().unwrap_or(Path::new("/dev/null/no-log"));
+        let log = log.display().to_string().replace(',', ",,");
+        command.args(["-semihosting-config", &format!("enable=on,arg={log}")]);
         if self.log.is_none() && self.cut.is_none() {
             return;
         }

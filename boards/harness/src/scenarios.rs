@@ -45,6 +45,13 @@ impl<'b> Bench<'b> {
         self.folder.path().join(name)
     }
 
+    /// An empty log of writes: the library appends to what there is, and firmware looks at its length.
+    pub(crate) fn fresh_log(&self) -> Result<PathBuf> {
+        let log = self.file("log");
+        fs::write(&log, "")?;
+        Ok(log)
+    }
+
     /// A board with this flash, switched on.
     pub(crate) fn start(&self, name: &str, flash: &[u8]) -> Result<(Machine, PathBuf)> {
         let file = self.file(name);

@@ -13,6 +13,8 @@ pub mod clock;
 pub mod device;
 pub mod download;
 pub mod emac;
+#[cfg(feature = "host-log")]
+mod host_log;
 pub mod http;
 mod idle;
 pub mod log;

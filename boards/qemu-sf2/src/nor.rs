@@ -111,9 +111,15 @@ impl<S: SpiDevice> Nor<S> {
         if self.status()? & MAY_WRITE == 0 {
             return Err(NorError::Protected);
         }
+        #[cfg(feature = "host-log")]
+        let log = crate::host_log::HostLog::open();
         let head = with_address(command, offset);
         let operations = &mut [Operation::Write(&head), Operation::Write(bytes)];
         self.spi.transaction(operations).map_err(|_| NorError::Bus)?;
+        #[cfg(feature = "host-log")]
+        if !log.wait() {
+            return Err(NorError::Stuck);
+        }
         for _ in 0..MOST_POLLS {
             if self.status()? & BUSY == 0 {
                 return Ok(());

@@ -100,7 +100,8 @@ impl<'d> Address<'d> {
         [true, false].map(|is_device| Subscription { address: *self, is_device })
     }
 
-    /// What a topic says of the message. None: it is somebody else's, or none of a command.
+    /// What a topic says of the message. None: it is somebody else's, or none of a command, or has
+    /// characters that a reply's topic could not have.
     pub(super) fn target<'t>(&self, topic: &'t str) -> Option<Target<'t>> {
         let rest = topic.strip_prefix(PAYLOAD)?.strip_prefix("/mt:cmd/rt:")?;
         let (kind, rest) = rest.split_once("/rn:")?;
@@ -110,8 +111,8 @@ impl<'d> Address<'d> {
             "ad" => rest.is_empty().then_some(Target::Adapter),
             "dev" => {
                 let (service, thing) = rest.strip_prefix("/sv:")?.split_once("/ad:")?;
-                let is_whole = !thing.contains('/') && !service.contains('/');
-                is_whole.then_some(Target::Device {
+                let is_fair = [service, thing].into_iter().all(is_fair);
+                is_fair.then_some(Target::Device {
                     service,
                     is_ours: service == SERVICE && thing == self.thing,
                 })
@@ -211,12 +212,8 @@ fn may_be_replied_to(topic: &str) -> bool {
         }
     };
     let mut segments = start.unwrap_or_default().split('/');
-    let is_fair = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '~');
     let is_segment = |segment: &str| {
-        let pair = segment.split_once(':');
-        pair.is_some_and(|(key, value)| {
-            !value.is_empty() && (key.chars().chain(value.chars())).all(is_fair)
-        })
+        segment.split_once(':').is_some_and(|(key, value)| is_fair(key) && is_fair(value))
     };
     segments.next() == Some(PAYLOAD)
         && match (segments.next(), segments.clone().next()) {
@@ -226,6 +223,13 @@ fn may_be_replied_to(topic: &str) -> bool {
         }
         && segments.all(is_segment)
         && topic.chars().all(|c| !c.is_control() && !matches!(c, '+' | '#'))
+}
+
+/// What may be published to: not empty, without separators, wildcards and characters that no broker
+/// takes.
+fn is_fair(name: &str) -> bool {
+    let fair = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '~');
+    !name.is_empty() && name.chars().all(fair)
 }
 
 #[cfg(test)]

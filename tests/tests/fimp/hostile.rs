@@ -88,6 +88,12 @@ fn the_topic_decides_who_is_meant() {
             "pt:j1/mt:cmd/rt:dev/rn:ref/ad:1",
             "pt:j1c1/mt:cmd/rt:dev/rn:ref/ad:1/sv:ota/ad:7",
             "pt:j1/mt:cmd/rt:discovery",
+            // What no broker delivers, and no reply could go to.
+            "pt:j1/mt:cmd/rt:dev/rn:ref/ad:1/sv:lo\0ck/ad:7",
+            "pt:j1/mt:cmd/rt:dev/rn:ref/ad:1/sv:ota/ad:+",
+            "pt:j1/mt:cmd/rt:dev/rn:ref/ad:1/sv:#/ad:7",
+            "pt:j1/mt:cmd/rt:dev/rn:ref/ad:1/sv:/ad:7",
+            "pt:j1/mt:cmd/rt:dev/rn:ref/ad:1/sv:ota/ad:",
             "",
             "/",
             "dev/rpc",

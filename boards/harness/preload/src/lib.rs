@@ -1,8 +1,9 @@
 //! What QEMU lacks for power cuts, put under it with `LD_PRELOAD`.
 //!
 //! * **Flash behind a drive** (`FLASH_FILE`): every write to that file is appended to `FLASH_LOG`,
-//!   in the order in which they are done: offset and length as little-endian 64-bit numbers, then
-//!   the bytes. With `FLASH_CUT_AT=N` and `FLASH_CUT_WITH=FILE`, write N (from 0) is replaced by the
+//!   in the order in which they are done, and when they are: offset and length as little-endian
+//!   64-bit numbers, then the bytes. QEMU lends memory that the board goes on changing; firmware for
+//!   tests does so only when a write is in the log. With `FLASH_CUT_AT=N` and `FLASH_CUT_WITH=FILE`, write N (from 0) is replaced by the
 //!   bytes of that file, at its offset, and the process is killed: the supply fails in the midst of
 //!   a write. QEMU must write one after the other (`-object main-loop,id=main-loop,
 //!   thread-pool-max=1`).
@@ -108,12 +109,14 @@ pub unsafe extern "C" fn pwrite64(
         }
     }
     writes.count += 1;
-    // SAFETY: the caller lends so many bytes.
+    // SAFETY: handed on as it came.
+    let written = unsafe { real(fd, bytes, length, offset) };
+    // SAFETY: the caller lends so many bytes. The program in the board leaves them as they are until
+    // they are in the log.
     let lent = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
     let head = [offset as u64, length as u64].map(u64::to_le_bytes).concat();
     must(Some("FLASH_LOG"), writes.log.write_all(&[&head, lent].concat()));
-    // SAFETY: handed on as it came.
-    unsafe { real(fd, bytes, length, offset) }
+    written
 }
 
 /// `mmap` of the C library, with the flash's memory in a file.

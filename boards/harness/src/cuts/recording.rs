@@ -56,10 +56,8 @@ impl Recording {
             Course::Update | Course::TurnOver | Course::Recovery => Behaviour::Healthy,
         };
         let bundle = bench.firmware.bundle(bench.board().cut_apps, NEW, behaviour)?;
-        let (file, log) = (bench.file("recorded"), bench.file("log"));
+        let (file, log) = (bench.file("recorded"), bench.fresh_log()?);
         fs::write(&file, &base)?;
-        // The library appends to what there is.
-        let _ = fs::remove_file(&log);
         let preload = Preload { log: Some(log.clone()), ..bench.preload.clone() };
         let machine = Machine::start(bench.board(), &bench.firmware.loader(), &file, &preload)?;
         machine.explain(match course {
@@ -70,6 +68,9 @@ impl Recording {
         })?;
         machine.stop()?;
         let writes = read(bench, &log, &base)?;
+        if let Some(at) = idle_write(&base, &writes) {
+            bail!("write {at} is in the one before: the firmware did not wait for the log");
+        }
         let rebuilt = flash_after(&base, &writes, writes.len(), Tear::Before, &mut Chance(0));
         ensure!(rebuilt == fs::read(&file)?, "the log of the writes is not what was written");
         let slot = bench.board().places().layout().slots[1].app;
@@ -132,6 +133,16 @@ fn base(bench: &Bench<'_>, course: Course) -> Result<Vec<u8>> {
         }
     }
     Ok(flash)
+}
+
+/// The first write that changes nothing, and is no erase.
+fn idle_write(base: &[u8], writes: &[Write]) -> Option<usize> {
+    let mut flash = base.to_vec();
+    writes.iter().position(|write| {
+        let is_idle = flash[write.offset..].starts_with(&write.bytes);
+        write.apply(&mut flash);
+        is_idle && !write.bytes.iter().all(|byte| *byte == 0xFF)
+    })
 }
 
 /// Sends an image that crashes, and waits until the one before is back.
