@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::gist::gist;
 use crate::session::Session;
 use crate::{boards, campaign, fuzz, lint, no_std, sabotage, sizes, test};
 
@@ -19,7 +20,7 @@ pub(crate) struct Options {
 type Step<'a> = (&'static str, &'a dyn Fn(&mut Session) -> Result<()>);
 
 pub(crate) fn command(session: &mut Session, options: &Options) -> Result<()> {
-    let fuzz_options = fuzz::Options { seconds: options.fuzz_seconds };
+    let fuzz_options = fuzz::Options { seconds: options.fuzz_seconds, seed: fuzz::SEED };
     let steps: [Step; 12] = [
         ("lock files", &|session| lint::locks(session)),
         ("formatting", &|session| lint::format(session)),
@@ -35,15 +36,27 @@ pub(crate) fn command(session: &mut Session, options: &Options) -> Result<()> {
         ("fuzzing", &|session| fuzz::command(session, &fuzz_options)),
     ];
     let failed = run(session, &steps);
+    // Logs are read from their end.
+    for Failed { step, error } in &failed {
+        println!("== {step} FAILED, in short (all of it is above):");
+        gist(error).iter().for_each(|line| println!("   {line}"));
+    }
     session.close();
     if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
+        let names: Vec<&str> = failed.iter().map(|failed| failed.step).collect();
+        bail!("failed: {}", names.join(", "));
     }
     Ok(())
 }
 
-/// Goes on after a failure: one run tells all that is wrong. Returns the names of what failed.
-fn run(session: &mut Session, steps: &[Step]) -> Vec<&'static str> {
+/// A step that failed, and what it said.
+struct Failed {
+    step: &'static str,
+    error: String,
+}
+
+/// Goes on after a failure: one run tells all that is wrong. Returns what failed.
+fn run(session: &mut Session, steps: &[Step]) -> Vec<Failed> {
     let started = Instant::now();
     let mut failed = Vec::new();
     for (name, step) in steps {
@@ -52,8 +65,9 @@ fn run(session: &mut Session, steps: &[Step]) -> Vec<&'static str> {
         let word = if result.is_ok() { "ok" } else { "FAILED" };
         println!("== {name:<16}{word:<8}{:6.1} s", began.elapsed().as_secs_f64());
         if let Err(error) = result {
-            println!("{error:#}");
-            failed.push(*name);
+            let error = format!("{error:#}");
+            println!("{error}");
+            failed.push(Failed { step: name, error });
         }
     }
     println!("== {:<24}{:6.1} s", "all", started.elapsed().as_secs_f64());
@@ -77,7 +91,8 @@ mod tests {
                 }),
             ],
         );
-        assert_eq!(failed, ["first"]);
+        let [failed] = &failed[..] else { panic!("{} steps failed", failed.len()) };
+        assert_eq!((failed.step, &*failed.error), ("first", "broken"));
         assert_eq!(session.counts.passed, 1);
     }
 }

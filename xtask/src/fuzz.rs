@@ -21,12 +21,18 @@ const BUILD_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// An input that keeps a target busy this long is a finding.
 const INPUT_LIMIT_S: u32 = 10;
 
-/// How long.
+/// A check that others run shall find what it found before, and nothing by luck.
+pub(crate) const SEED: u32 = 2026;
+
+/// How long, and which.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Seconds for each target
     #[arg(long, default_value_t = 10)]
     pub(crate) seconds: u32,
+    /// What chance is determined by; 0: another one each time
+    #[arg(long, default_value_t = SEED)]
+    pub(crate) seed: u32,
 }
 
 pub(crate) fn command(session: &mut Session, options: &Options) -> Result<()> {
@@ -39,10 +45,14 @@ pub(crate) fn command(session: &mut Session, options: &Options) -> Result<()> {
         session.skip("fuzz-smoke", &format!("`cargo install {CARGO_FUZZ}`: {error:#}"));
         return Ok(());
     }
+    let mut findings = Vec::new();
     for target in &targets {
-        smoke(session, target, options.seconds)?;
-        println!("{target}: {} s without a finding", options.seconds);
+        match smoke(session, target, options) {
+            Ok(()) => println!("{target}: {} s without a finding", options.seconds),
+            Err(error) => findings.push(format!("{target}: {error:#}")),
+        }
     }
+    ensure!(findings.is_empty(), "{}", findings.join("\n"));
     Ok(())
 }
 
@@ -54,7 +64,7 @@ pub(crate) fn seeds(session: &Session) -> Process {
         .within(&session.root.join("fuzz"))
 }
 
-fn smoke(session: &Session, target: &str, seconds: u32) -> Result<()> {
+fn smoke(session: &Session, target: &str, options: &Options) -> Result<()> {
     let fuzz = session.root.join("fuzz");
     let corpus = fuzz.join("corpus").join(target);
     fs::create_dir_all(&corpus)?;
@@ -63,11 +73,12 @@ fn smoke(session: &Session, target: &str, seconds: u32) -> Result<()> {
     let run = compiler(Process::new("cargo")).args(["fuzz", "run", target]);
     // New inputs go to the first folder; the committed seeds are only read.
     let run = run.arg(&corpus).arg(fuzz.join("seeds").join(target)).arg("--").args([
-        format!("-max_total_time={seconds}"),
+        format!("-max_total_time={}", options.seconds),
+        format!("-seed={}", options.seed),
         format!("-timeout={INPUT_LIMIT_S}"),
         "-max_len=4096".to_owned(),
     ]);
-    let limit = Duration::from_secs(u64::from(seconds) + 120);
+    let limit = Duration::from_secs(u64::from(options.seconds) + 120);
     in_fuzz_folder(session, run).limit(limit).run()?;
     Ok(())
 }

@@ -10,6 +10,7 @@ mod ci;
 mod counts;
 mod cross;
 mod fuzz;
+mod gist;
 mod lint;
 mod no_std;
 mod run;
