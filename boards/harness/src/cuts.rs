@@ -32,8 +32,8 @@ use ota_sim::host::client::Client;
 use serde_json::json;
 
 use crate::board::{Board, Kind};
-use crate::machine::{Machine, Preload, Seen};
-use crate::scenarios::{Bench, PATIENCE, wait_until};
+use crate::machine::{LONG_PATIENCE, Machine, Preload, Seen};
+use crate::scenarios::{Bench, wait_until};
 use crate::writes::{Chance, Tear, Write, flash_after};
 use recording::{Course, Recording, read};
 
@@ -66,7 +66,7 @@ const LIVE: usize = 4;
 /// After so many boots, it is told how many are left.
 const TOLD: usize = 1000;
 /// How long to wait for a board without a supply.
-const QUICK: Duration = Duration::from_secs(5);
+const QUICK: Duration = Duration::from_secs(20);
 
 /// What came of the cuts of a board.
 #[derive(Debug, Default)]
@@ -259,7 +259,7 @@ fn cut_write(
     let preload = Preload { log, cut: Some((at, with)), ..bench.preload.clone() };
     let mut machine = Machine::start(bench.board(), &bench.firmware.loader(), file, &preload)?;
     let installing = install_into_nothing(&machine, recording)?;
-    machine.wait_until_off()?;
+    machine.wait_until_off(LONG_PATIENCE)?;
     installing.join().map_err(|_| anyhow!("the client has panicked"))?;
     let differs = difference(&fs::read(file)?, &expected);
     ensure!(differs.is_none(), "write {at}, torn {tear:?}: the flash differs at {differs:x?}");
@@ -273,7 +273,7 @@ fn cut_between(bench: &Bench<'_>, recording: &Recording, at: usize, file: &Path)
     let preload = Preload { log: Some(log.clone()), ..bench.preload.clone() };
     let machine = Machine::start(bench.board(), &bench.firmware.loader(), file, &preload)?;
     let installing = install_into_nothing(&machine, recording)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LONG_PATIENCE;
     let told = || fs::read(&log).map_or(0, |log| log.iter().filter(|byte| **byte == b'\n').count());
     while told() <= at {
         ensure!(Instant::now() < deadline, "write {at} does not come");

@@ -24,7 +24,9 @@ const QUESTIONS: [&str; 2] =
 /// Without an answer, it is asked again.
 const ASK_EVERY: Duration = Duration::from_millis(40);
 /// How long anything may take on a busy computer.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// And a whole update over the serial line.
+pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(300);
 /// Bytes of what a board said last that an error quotes.
 const QUOTED: usize = 400;
 
@@ -157,8 +159,8 @@ impl Machine {
     }
 
     /// Waits until the supply has failed by itself.
-    pub(crate) fn wait_until_off(&mut self) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) fn wait_until_off(&mut self, time: Duration) -> Result<()> {
+        let deadline = Instant::now() + time;
         while self.is_on() {
             ensure!(Instant::now() < deadline, "the supply was to fail, and has not");
             std::thread::sleep(Duration::from_millis(5));
@@ -241,7 +243,7 @@ impl Machine {
     /// Switches it off between two writes, with all that was written in the file.
     pub(crate) fn stop(mut self) -> Result<()> {
         self.monitor.get_mut().execute("quit", &json!({}))?;
-        self.wait_until_off()
+        self.wait_until_off(PATIENCE)
     }
 }
 

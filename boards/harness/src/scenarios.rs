@@ -12,12 +12,10 @@ use tempfile::TempDir;
 
 use crate::board::Board;
 use crate::firmware::Firmware;
-use crate::machine::{Machine, Preload, Seen, look};
+use crate::machine::{Machine, PATIENCE, Preload, Seen, look};
 use crate::records;
 use crate::server::Server;
 
-/// How long a board may take to come back with another version.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -128,7 +126,7 @@ fn pull(bench: &Bench<'_>, machine: &Machine, server: &Server) -> Result<()> {
     let url = format!("http://10.0.2.2:{}/fw.zip", server.port);
     // The reply comes at the end, or after 15 s: too late for this client.
     let asked = machine
-        .client_with(Duration::from_secs(2))?
+        .client_with(Duration::from_secs(5))?
         .call("OTA.Update", Some(&json!({ "url": url, "commit_timeout": 0 })));
     let mut client = machine.client()?;
     let status = client.call("OTA.Status", None)?;
