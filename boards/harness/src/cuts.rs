@@ -97,8 +97,10 @@ pub(crate) fn run(bench: &Bench<'_>, cuts: Cuts, seed: u64) -> Result<Summary> {
     let summary = Mutex::new(Summary { writes: writes.collect(), ..Summary::default() });
     let next = AtomicUsize::new(0);
     let worker = |number: usize| {
-        while let Some((recording, point)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = try_point(bench, recording, *point, (seed, cuts.again()), number);
+        let next = || next.fetch_add(1, Ordering::Relaxed);
+        while let Some((at, (recording, point))) = points.iter().enumerate().nth(next()) {
+            let again = at.is_multiple_of(cuts.again());
+            let result = try_point(bench, recording, *point, seed, again, number);
             let Ok(mut summary) = summary.lock() else { return };
             summary.boots += 1;
             if summary.boots.is_multiple_of(TOLD) {
@@ -192,12 +194,13 @@ struct Tried {
     is_done_again: bool,
 }
 
-/// Boots the firmware from the flash after a cut, and judges.
+/// Boots the firmware from the flash after a cut, and judges; updates it once more, if that may be.
 fn try_point(
     bench: &Bench<'_>,
     recording: &Recording,
     point: Point,
-    (seed, again): (u64, usize),
+    seed: u64,
+    again: bool,
     worker: usize,
 ) -> Result<Tried> {
     let (at, tear) = point;
@@ -211,9 +214,7 @@ fn try_point(
         recording.staged
     );
     // Where the image crashes, another update is no end.
-    let is_done_again = seen.version != NEW
-        && recording.course != Course::RollBack
-        && Chance(seed ^ ((at as u64) << 2 | tear as u64)).below(again) == 0;
+    let is_done_again = again && seen.version != NEW && recording.course != Course::RollBack;
     if is_done_again {
         let updated = update(bench, &machine, &recording.bundle);
         machine.explain(updated).context("the update once more")?;
