@@ -47,7 +47,9 @@ pub enum FactoryError {
         file: String,
     },
     /// A part is larger than its place.
-    #[error("{part} has {size} bytes, slot 0 has room for {room}; choose a larger board")]
+    #[error(
+        "{part} has {size} bytes, slot 0 has room for {room}; make it smaller, or the slots larger"
+    )]
     TooBig {
         /// `app` or `data`.
         part: &'static str,

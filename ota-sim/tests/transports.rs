@@ -73,6 +73,13 @@ fn a_device_without_http_is_driven_over_the_rest() {
     assert_eq!(push.status.code(), Some(1));
     assert!(text(&push.stderr).contains("commit or revert it first"), "{}", text(&push.stderr));
     std::fs::write(folder.join("empty.zip"), []).unwrap();
+    std::fs::write(folder.join("junk.zip"), "<html>").unwrap();
+    let push = run(folder, &["push", "--port", device.port("tcp://"), "junk.zip"]);
+    let words = text(&push.stderr);
+    assert!(!push.status.success() && words.contains("junk.zip is no bundle"), "{words}");
+    let push = run(folder, &["push", "--port", "/dev/null", "one.zip"]);
+    let words = text(&push.stderr);
+    assert!(!push.status.success() && words.contains("it is no serial port"), "{words}");
     let push = run(folder, &["push", "--port", device.port("tcp://"), "empty.zip"]);
     assert!(text(&push.stderr).contains("empty.zip is empty"));
 }

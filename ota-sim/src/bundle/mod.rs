@@ -18,13 +18,13 @@ use ota_core::bundle::BundleError as Refused;
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// It is no ZIP archive, or one that cannot be read.
-    #[error("not a bundle: {0}")]
+    #[error("not a bundle: it is no Zip archive")]
     Zip(#[from] zip::result::ZipError),
     /// There is no manifest in it.
     #[error("not a bundle: it has no manifest.json")]
     NoManifest,
     /// Its manifest is no JSON object.
-    #[error("manifest.json: {0}")]
+    #[error("manifest.json is no JSON object")]
     Json(#[from] serde_json::Error),
     /// Every device would refuse it.
     #[error("{0}")]

@@ -104,7 +104,7 @@ fn parse_address(text: &str) -> Result<u32, String> {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    parsed.map_err(|error| format!("load address {text:?}: {error}"))
+    parsed.map_err(|_| format!("load address {text:?}: give a number, such as 0x16000"))
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {
@@ -125,6 +125,9 @@ fn create_bundle(options: &Create) -> Result<()> {
     for app in &options.app {
         let mut bytes = super::read(&app.file)?;
         ensure!(!bytes.is_empty(), "{} is empty", app.file.display());
+        if let Some(doubt) = doubt(app, &bytes, &options.platform) {
+            eprintln!("warning: {}: {doubt}", app.file.display());
+        }
         bytes.extend(options.behaviour.map(Behaviour::mark).into_iter().flatten());
         let name = app.slot.map_or_else(|| "app".to_owned(), |slot| format!("app{slot}"));
         let part_type = PartType::App { slot: app.slot, load_address: app.load_address };
@@ -142,6 +145,26 @@ fn create_bundle(options: &Create) -> Result<()> {
         spec.version,
         bundle.len()
     ))
+}
+
+/// What makes it unlikely that a processor can run the application. Only a warning: what is in it is
+/// the user's business.
+fn doubt(app: &App, bytes: &[u8], platform: &str) -> Option<String> {
+    // The simulator's own devices do not execute theirs.
+    if bytes.starts_with(b"\x7FELF") && platform != "sim" {
+        return Some("it is an ELF file, a board runs its bytes: objcopy -O binary".to_owned());
+    }
+    // If it begins as the vector table of a Cortex-M: the top of the stack in RAM, and where to start.
+    let word = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    let (address, stack, start) = (app.load_address?, word(0)?, word(4)?);
+    let is_table = (0x1000_0000..0x4000_0000).contains(&stack) && start % 2 == 1;
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let is_inside = (address..address.saturating_add(length)).contains(&start);
+    (is_table && !is_inside).then(|| {
+        format!(
+            "its program starts at {start:#x}: it is not linked for the load address {address:#x}"
+        )
+    })
 }
 
 fn open(path: &Path) -> Result<(Vec<u8>, Bundle)> {
@@ -214,6 +237,27 @@ mod tests {
         );
         assert_eq!(app("0=a.bin").slot, Some(0));
         assert_eq!(app("odd=name.bin").file, PathBuf::from("odd=name.bin"));
-        assert!("1@here=b.bin".parse::<App>().is_err());
+        let error = "1@9K=b.bin".parse::<App>().unwrap_err();
+        assert!(error.contains("such as 0x16000"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_run_is_doubted() {
+        let app: App = "0@0x16000=a.bin".parse().unwrap();
+        let image = |start: u32| {
+            let words = [0x2000_4000, start].map(u32::to_le_bytes).concat();
+            [words, vec![0; 100]].concat()
+        };
+        assert_eq!(doubt(&app, &image(0x1_6041), "board"), None);
+        assert_eq!(doubt(&app, b"no vector table", "board"), None);
+        assert_eq!(doubt(&app, b"short", "board"), None);
+        for start in [0x1_5FFF, 0x1_606D, 0x2_B041] {
+            let words = doubt(&app, &image(start), "board").unwrap();
+            assert!(words.contains(&format!("starts at {start:#x}")), "{words}");
+        }
+        let anywhere: App = "a.bin".parse().unwrap();
+        assert_eq!(doubt(&anywhere, &image(0x2_B041), "board"), None);
+        assert!(doubt(&anywhere, b"\x7FELF...", "board").unwrap().contains("objcopy"));
+        assert_eq!(doubt(&anywhere, b"\x7FELF...", "sim"), None);
     }
 }

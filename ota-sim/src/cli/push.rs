@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use ota_sim::bundle::Bundle;
 use ota_sim::device::Progress;
 use ota_sim::host::client::{PushEvent, PushOptions, Pushed, printable, push};
 
 use super::progress::ProgressView;
 use super::remote;
+
+/// What every bundle begins with.
+const ZIP: &[u8] = b"PK\x03\x04";
 
 #[derive(Args)]
 #[command(after_help = examples())]
@@ -50,6 +54,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let bundle = super::read(&options.file)?;
     let total = u32::try_from(bundle.len()).context("the file is too long for any device")?;
     ensure!(total > 0, "{} is empty", options.file.display());
+    ensure!(
+        bundle.starts_with(ZIP),
+        "{} is no bundle: it does not begin as a Zip archive; make one by ota-sim bundle create",
+        options.file.display()
+    );
     let seconds = |time: Duration, name: &str| {
         u32::try_from(time.as_secs()).with_context(|| format!("{name} is too long"))
     };
@@ -79,6 +88,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let pushed = push(&mut client, &bundle, &push_options, &mut tell);
     view.end();
     let Pushed { version, is_committed } = pushed?;
+    // One that cannot be read is the device's business.
+    if let Ok(bundle) = Bundle::open(&bundle)
+        && bundle.text("version") != version
+    {
+        eprintln!(
+            "warning: the bundle has version {}, but what runs calls itself {}; if that is the one \
+             before, what was sent is not linked for its slot",
+            printable(bundle.text("version")),
+            printable(&version)
+        );
+    }
     let version = printable(&version);
     if is_committed {
         return super::print(format_args!("the device runs {version}, committed"));

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use embedded_io::{ErrorType, Read, ReadReady, Write};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 /// Speed of a tty, in baud: what `mos` uses.
@@ -149,7 +150,10 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn make_raw(tty: BorrowedFd<'_>) -> io::Result<()> {
-    let mut attributes = tcgetattr(tty)?;
+    let mut attributes = tcgetattr(tty).map_err(|error| match error {
+        Errno::NOTTY => io::Error::other("it is no serial port"),
+        other => other.into(),
+    })?;
     attributes.make_raw();
     attributes.set_speed(BAUD)?;
     Ok(tcsetattr(tty, OptionalActions::Now, &attributes)?)

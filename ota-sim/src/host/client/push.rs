@@ -119,6 +119,17 @@ pub enum PushError {
         /// In the bundle, in bytes.
         offset: usize,
     },
+    /// All of it was sent, but nobody answers since.
+    #[error(
+        "the update was sent, but the device has not come back ({method}: {error}); \
+        if it cannot run the new image, its next start goes back to the one before"
+    )]
+    Away {
+        /// What was asked.
+        method: &'static str,
+        /// Why there is no answer.
+        error: CallError,
+    },
     /// All of it was sent, but the device still runs what it ran.
     #[error(
         "the update was sent, but the device still runs {}: it was rolled back or refused ({})",
@@ -308,12 +319,17 @@ impl Session<'_> {
             }
             return Err(PushError::Call { method: "OTA.Write", error });
         }
-        (self.tell)(PushEvent::Again { reason: error.to_string() });
         match &error {
             // Too many requests.
-            CallError::Remote { code: 429, .. } => std::thread::sleep(LOOK),
+            CallError::Remote { code: 429, .. } => {
+                self.again(&error);
+                std::thread::sleep(LOOK);
+            }
             CallError::Remote { message, .. } => match expected_offset(message) {
-                Some(expected) if expected < self.bundle.len() => at.offset = expected,
+                Some(expected) if expected < self.bundle.len() => {
+                    self.again(&error);
+                    at.offset = expected;
+                }
                 // The session is gone, or the device has refused what it got.
                 _ => match self.wait_for("OTA.Status")?["state"].as_i64() {
                     Some(1 | 2) => return Err(PushError::Call { method: "OTA.Write", error }),
@@ -321,6 +337,7 @@ impl Session<'_> {
                         return Err(PushError::Call { method: "OTA.Write", error });
                     }
                     _ => {
+                        self.again(&error);
                         at.begun += 1;
                         (at.offset, at.furthest) = (0, 0);
                         (self.tell)(PushEvent::BegunAgain);
@@ -329,6 +346,7 @@ impl Session<'_> {
                 },
             },
             _ if is_lost(&error) => {
+                self.again(&error);
                 self.client.disconnect();
                 // A device that is rebooting refuses connections at once.
                 std::thread::sleep(LOOK * (1 << at.attempt.saturating_sub(2).min(3)));
@@ -336,6 +354,10 @@ impl Session<'_> {
             _ => return Err(PushError::Call { method: "OTA.Write", error }),
         }
         Ok(())
+    }
+
+    fn again(&mut self, error: &CallError) {
+        (self.tell)(PushEvent::Again { reason: error.to_string() });
     }
 
     /// Whether a piece was refused because not every device has room for so much: then the update
@@ -374,7 +396,7 @@ impl Session<'_> {
                 return Err(PushError::Call { method: "OTA.End", error });
             }
             lost += u32::from(is_lost(&error));
-            (self.tell)(PushEvent::Again { reason: error.to_string() });
+            self.again(&error);
             if self.has_heard_the_end(before, deadline)? {
                 return Ok(());
             }
@@ -408,7 +430,12 @@ impl Session<'_> {
     }
 
     fn wait_for_boot(&mut self, before: i64) -> Result<Pushed, PushError> {
-        let info = self.wait_for("Sys.GetInfo")?;
+        let info = self.wait_for("Sys.GetInfo").map_err(|error| match error {
+            PushError::Call { method, error } if is_away(&error) => {
+                PushError::Away { method, error }
+            }
+            other => other,
+        })?;
         let version = text(&info["fw_version"]);
         let state = self.wait_for("OTA.GetBootState")?;
         let active = state["active_slot"].as_i64().ok_or(PushError::NoActiveSlot)?;

@@ -48,10 +48,14 @@ impl Fake {
 
     /// Two attempts with everything.
     fn push(&self) -> Result<Pushed, PushError> {
+        self.push_and_tell(&mut |_| {})
+    }
+
+    fn push_and_tell(&self, tell: &mut dyn FnMut(PushEvent)) -> Result<Pushed, PushError> {
         let mut client = Client::new(&self.url, Options::with_timeout(SHORT)).unwrap();
         let options =
             PushOptions { attempts: 2, reboot: Duration::from_secs(5), ..PushOptions::default() };
-        push(&mut client, &vec![7; SIZE], &options, &mut |_| {})
+        push(&mut client, &vec![7; SIZE], &options, tell)
     }
 
     fn count(&self, method: &str) -> usize {
@@ -242,6 +246,19 @@ fn a_reboot_behind_a_lost_reply_is_waited_for() {
 }
 
 #[test]
+fn a_device_that_stays_away_is_told_of() {
+    let mut has_ended = false;
+    let fake = Fake::new(move |method, _| {
+        let answer = (!has_ended).then(|| idle(method)).flatten();
+        has_ended |= method == "OTA.End";
+        answer
+    });
+    let error = fake.push().unwrap_err();
+    assert!(matches!(error, PushError::Away { method: "Sys.GetInfo", .. }), "{error}");
+    assert!(error.to_string().contains("was sent, but the device has not come back"), "{error}");
+}
+
+#[test]
 fn the_end_is_said_again_to_a_device_that_has_not_heard_it() {
     let mut ends = 0;
     let fake = Fake::new(move |method, _| match (method, ends) {
@@ -343,8 +360,11 @@ fn the_first_refusal_is_told() {
         "OTA.Status" if writes > 0 => result(json!({ "state": 2, "message": "Wrong platform" })),
         _ => idle(method),
     });
-    let refused = fake.push().unwrap_err().to_string();
+    let mut events = Vec::new();
+    let refused = fake.push_and_tell(&mut |event| events.push(event)).unwrap_err().to_string();
     assert!(refused.contains("Wrong platform"), "{refused}");
+    // It is not sent again, so nobody says so.
+    assert_eq!(events, []);
 }
 
 #[test]
