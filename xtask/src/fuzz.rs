@@ -21,7 +21,8 @@ const BUILD_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// An input that keeps a target busy this long is a finding.
 const INPUT_LIMIT_S: u32 = 10;
 
-/// A check that others run shall find what it found before, and nothing by luck.
+/// Of the mutations. Which of them are worth more is coverage's business, and that differs a little from
+/// run to run: what finds the same each time is [`seeds`].
 pub(crate) const SEED: u32 = 2026;
 
 /// How long, and which.
@@ -30,7 +31,7 @@ pub(crate) struct Options {
     /// Seconds for each target
     #[arg(long, default_value_t = 10)]
     pub(crate) seconds: u32,
-    /// What chance is determined by; 0: another one each time
+    /// Where the mutations begin; 0: elsewhere each time
     #[arg(long, default_value_t = SEED)]
     pub(crate) seed: u32,
 }
