@@ -3,6 +3,9 @@
 //! A test that lacks something on this machine must not pass in silence. It appends a line
 //! `SKIPPED: name: why` to the file that the environment variable `OTA_SKIP_LOG` names, and
 //! returns. It is then counted as skipped, and the line is shown.
+//!
+//! Chance in tests of properties begins with a seed; `PROPTEST_RNG_SEED=7 cargo xtask test` takes
+//! another one, and `cargo nextest run` one that differs each time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +21,9 @@ use crate::tools::MOSQUITTO;
 
 /// The variable that tells tests where to report what they cannot check.
 const SKIP_LOG: &str = "OTA_SKIP_LOG";
+/// What determines chance in tests of properties, with a value of its own if the environment has none:
+/// the same change shall pass or fail each time.
+const SEED: (&str, &str) = ("PROPTEST_RNG_SEED", "2026");
 
 /// What to run.
 #[derive(Args, Default)]
@@ -68,7 +74,8 @@ pub(crate) fn run(session: &mut Session, options: &Options) -> Result<()> {
 /// harness too.
 pub(crate) fn one(session: &mut Session, name: &str, process: Process) -> Result<String> {
     let log = fresh_log(&session.target)?;
-    let outcome = process.env(SKIP_LOG, &log).outcome()?;
+    let seed = std::env::var(SEED.0).unwrap_or_else(|_| SEED.1.to_owned());
+    let outcome = process.env(SKIP_LOG, &log).env(SEED.0, seed).outcome()?;
     let mut counts = Counts::read(&outcome.output);
     if !outcome.succeeded() {
         // It may not have come as far as a closing line: a compile error, a crash.
