@@ -4,8 +4,8 @@
 const LINES: usize = 12;
 const WIDTH: usize = 300;
 /// What the lines begin with that tools tell failures in, behind blanks and punctuation.
-const BEGINNINGS: [&str; 8] =
-    ["FAILED", "FAIL ", "error", "warning: unused", "thread ", "panicked", "SUMMARY", "failures"];
+const BEGINNINGS: [&str; 7] =
+    ["FAILED", "FAIL ", "error", "thread ", "panicked", "SUMMARY", "failures"];
 
 /// The telling lines of an error: with a panic, its message too. If none is, its first and last.
 pub(crate) fn gist(error: &str) -> Vec<String> {

@@ -3,9 +3,9 @@
 //! * **Flash behind a drive** (`FLASH_FILE`): every write to that file is appended to `FLASH_LOG`,
 //!   in the order in which they are done, and when they are: offset and length as little-endian
 //!   64-bit numbers, then the bytes. QEMU lends memory that the board goes on changing; firmware for
-//!   tests does so only when a write is in the log. With `FLASH_CUT_AT=N` and `FLASH_CUT_WITH=FILE`, write N (from 0) is replaced by the
-//!   bytes of that file, at its offset, and the process is killed: the supply fails in the midst of
-//!   a write. QEMU must write one after the other (`-object main-loop,id=main-loop,
+//!   tests does so only when a write is in the log. With `FLASH_CUT_AT=N` and
+//!   `FLASH_CUT_WITH=FILE`, write N (from 0) is replaced by the bytes of that file, at its offset,
+//!   and the process is killed: the supply fails in the midst of a write. QEMU must write one after the other (`-object main-loop,id=main-loop,
 //!   thread-pool-max=1`).
 //! * **Flash inside a processor** (`FLASH_MAPPED`): QEMU has that in anonymous memory. The one mapping
 //!   of exactly the file's size at a fixed address becomes a mapping of the file, so that what the

@@ -115,8 +115,7 @@ proptest! {
 
     #[test]
     fn random_bytes_are_survived(
-        // Of none there are no pieces; in one piece they would end a file that has come to its end.
-        bytes in prop::collection::vec(any::<u8>(), 1..300),
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
         sizes in prop::collection::vec(1usize..40, 1..8),
         is_inside in any::<bool>(),
         remaining in 0u32..100,
@@ -133,7 +132,10 @@ proptest! {
             session.outcome
         };
         let whole = run(&mut core::iter::once(bytes.as_slice()));
-        prop_assert_eq!(run(&mut pieces(&bytes, &sizes)), whole);
+        // Of nothing there are no pieces; one that is empty may end a file.
+        if !bytes.is_empty() {
+            prop_assert_eq!(run(&mut pieces(&bytes, &sizes)), whole);
+        }
     }
 
     #[test]
